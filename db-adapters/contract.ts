@@ -1,0 +1,561 @@
+/**
+ * What Statehouse needs of a database. Every method is one whole atomic step that returns what happened: a
+ * caller never holds a transaction, so an adapter may batch commits (SQLite), retry a serialization failure
+ * (Postgres) or move to another thread without anybody knowing. What a method acknowledged is durable.
+ *
+ * Times are Unix milliseconds of the caller's clock (`…Ms`); bodies are bytes that the adapter never reads.
+ * Adapters decide with the pure rules in `rules.ts`; they import nothing from `server/`.
+ */
+import type { Role, UpdateKind, UpdateStatus } from "./vocabulary.ts";
+
+export type { Role, UpdateKind, UpdateStatus } from "./vocabulary.ts";
+
+/** Thrown by every step once the database can't be reached or has been closed. The request may be retried. */
+export class DatabaseUnavailableError extends Error {
+  override readonly name = "DatabaseUnavailableError";
+}
+
+/** Keyset paging: `after` is the last key of the page before (exclusive), null for the first page. */
+export interface PageRequest {
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+// ---------------------------------------------------------------- people
+
+export interface Organization {
+  readonly id: string;
+  readonly name: string;
+  readonly createdMs: number;
+}
+
+export interface User {
+  readonly id: string;
+  readonly login: string;
+  readonly name: string;
+  readonly email: string;
+  readonly createdMs: number;
+}
+
+export interface Member {
+  readonly login: string;
+  readonly name: string;
+  readonly email: string;
+  readonly role: Role;
+  readonly createdMs: number;
+}
+
+/** A credential. A person's token has a `login`; a machine's has an organization and a role of its own. */
+export interface AccessToken {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: "person" | "machine";
+  /** The person's login, null for a machine. */
+  readonly login: string | null;
+  /** A machine token's organization, null for a person. */
+  readonly organization: string | null;
+  /** A machine token's role there, null for a person. */
+  readonly role: Role | null;
+  readonly createdMs: number;
+  readonly createdBy: string;
+  readonly expiresMs: number | null;
+  readonly lastUsedMs: number | null;
+  readonly revokedMs: number | null;
+}
+
+/** Who a presented token stands for, with all that authorisation needs. */
+export interface Identity {
+  readonly tokenId: string;
+  readonly tokenName: string;
+  readonly kind: "person" | "machine";
+  /** A person's login; for a machine the organization's name (the CLI needs an owner-like name). */
+  readonly login: string;
+  readonly name: string;
+  readonly email: string;
+  readonly expiresMs: number | null;
+  readonly memberships: readonly { readonly organization: string; readonly role: Role }[];
+}
+
+export interface PeopleStore {
+  createOrganization(input: { id: string; name: string; nowMs: number }): Promise<"created" | "name_taken">;
+  findOrganization(name: string): Promise<Organization | null>;
+  /** By name, ascending; `after` is a name. */
+  listOrganizations(page: PageRequest): Promise<Organization[]>;
+  /** Only an organization without stacks can go; its memberships and machine tokens go with it. */
+  deleteOrganization(input: { name: string; nowMs: number }): Promise<"deleted" | "has_stacks" | "absent">;
+
+  createUser(input: {
+    id: string;
+    login: string;
+    name: string;
+    email: string;
+    nowMs: number;
+  }): Promise<"created" | "login_taken">;
+  findUser(login: string): Promise<User | null>;
+  /** By login, ascending; `after` is a login. */
+  listUsers(page: PageRequest): Promise<User[]>;
+  updateUser(input: { login: string; name?: string; email?: string }): Promise<"updated" | "absent">;
+  /** Memberships and tokens of the user go in the same step. */
+  deleteUser(login: string): Promise<"deleted" | "absent">;
+
+  setMembership(input: {
+    organization: string;
+    login: string;
+    role: Role;
+    nowMs: number;
+  }): Promise<"set" | "no_organization" | "no_user">;
+  removeMembership(input: { organization: string; login: string }): Promise<"removed" | "absent">;
+  /** By login, ascending; null when there is no such organization. */
+  listMembers(organization: string, page: PageRequest): Promise<Member[] | null>;
+
+  /** `tokenHash` is the SHA-256 of the token, hex; the token itself is never stored. */
+  createToken(input: {
+    id: string;
+    tokenHash: string;
+    name: string;
+    kind: "person" | "machine";
+    login: string | null;
+    organization: string | null;
+    role: Role | null;
+    createdBy: string;
+    expiresMs: number | null;
+    nowMs: number;
+  }): Promise<"created" | "no_user" | "no_organization">;
+  /** By id, ascending; ended ones included until the sweep removes them. */
+  listTokens(filter: { login?: string; organization?: string }, page: PageRequest): Promise<AccessToken[]>;
+  revokeToken(input: { id: string; nowMs: number }): Promise<"revoked" | "already_revoked" | "absent">;
+  /** Null for an unknown, expired or revoked token. */
+  findIdentity(tokenHash: string, nowMs: number): Promise<Identity | null>;
+  /** Notes when tokens were last used; called seldom, with many at once. Unknown ids are ignored. */
+  touchTokens(uses: readonly { id: string; usedMs: number }[]): Promise<void>;
+}
+
+// ---------------------------------------------------------------- stacks
+
+/** The path of a stack as clients write it. */
+export interface StackName {
+  readonly organization: string;
+  readonly project: string;
+  readonly stack: string;
+}
+
+export interface Stack extends StackName {
+  readonly id: string;
+  readonly createdMs: number;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Number of the latest completed or running real update; 0 for none. */
+  readonly version: number;
+  /** The version whose state is current; null when no state was ever stored. */
+  readonly stateVersion: number | null;
+  /** The newest version that passed verification; null when none did. */
+  readonly goodVersion: number | null;
+  /** The running real update, else the most recent one; null for a never-updated stack. */
+  readonly activeUpdateId: string | null;
+  /** What runs now, if a real update does. */
+  readonly currentOperation: {
+    readonly updateId: string;
+    readonly kind: UpdateKind;
+    readonly author: string;
+    readonly startedMs: number;
+  } | null;
+  /** End of the last real update; null when there was none. */
+  readonly lastUpdateMs: number | null;
+  /** Live resources in the current state. */
+  readonly resourceCount: number;
+}
+
+/** Where a stored deployment document is, and what is known of it. */
+export interface StateDocument {
+  readonly blobKey: string;
+  /** SHA-256 of the plain document, hex. */
+  readonly sha256: string;
+  /** Size of the plain document. */
+  readonly sizeBytes: number;
+  /** Resources without `delete: true`. */
+  readonly resourceCount: number;
+  /** All entries of `resources`; a stack with any can't be removed without force. */
+  readonly resourceTotal: number;
+  /** What verification found wrong, as JSON (a list of {code, message}); null for a sound document. */
+  readonly problems: string | null;
+}
+
+export interface StateVersion extends StateDocument {
+  readonly stackId: string;
+  readonly version: number;
+  readonly updateId: string | null;
+  readonly createdMs: number;
+}
+
+export interface StackStore {
+  /** `state` is what the stack starts with: version 0. */
+  createStack(input: {
+    id: string;
+    name: StackName;
+    tags: Readonly<Record<string, string>>;
+    state: StateDocument | null;
+    nowMs: number;
+  }): Promise<"created" | "exists" | "no_organization">;
+  findStack(name: StackName): Promise<Stack | null>;
+  /** Ascending by (organization, project, stack); `after` is `organization/project/stack`. */
+  listStacks(
+    filter: {
+      organizations: readonly string[];
+      project?: string;
+      tagName?: string;
+      tagValue?: string;
+    },
+    page: PageRequest,
+  ): Promise<Stack[]>;
+  projectExists(organization: string, project: string): Promise<boolean>;
+  /** Replaces the whole map. */
+  replaceTags(stackId: string, tags: Readonly<Record<string, string>>): Promise<"replaced" | "absent">;
+  /** Frees the name at once, in constant time; the purge removes rows and blobs later, in batches. */
+  deleteStack(input: {
+    stackId: string;
+    force: boolean;
+    nowMs: number;
+  }): Promise<"deleted" | "has_resources" | "update_running" | "absent">;
+  /**
+   * Takes the new name and stores the rewritten state as a new version of kind `rename`, both or neither.
+   * `state` null only for a stack without state. `expectedStateVersion` is what the rewrite was made from.
+   */
+  renameStack(input: {
+    stackId: string;
+    project: string;
+    stack: string;
+    tags: Readonly<Record<string, string>>;
+    updateId: string;
+    actor: string;
+    state: StateDocument | null;
+    expectedStateVersion: number | null;
+    nowMs: number;
+  }): Promise<"renamed" | "name_taken" | "update_running" | "state_changed" | "absent">;
+  /** `"latest"` is the current state. Null when there is none. */
+  findState(stackId: string, version: number | "latest"): Promise<StateVersion | null>;
+  /** Stores a document as the next version with a finished update of kind `import`. */
+  importState(input: {
+    stackId: string;
+    updateId: string;
+    actor: string;
+    message: string;
+    state: StateDocument;
+    nowMs: number;
+  }): Promise<{ kind: "imported"; version: number } | { kind: "update_running" } | { kind: "absent" }>;
+}
+
+// ---------------------------------------------------------------- updates
+
+/** An update as a URL names it: the id must belong to the stack of that name. */
+export interface UpdateRef extends StackName {
+  readonly updateId: string;
+}
+
+export interface Update {
+  readonly id: string;
+  readonly stackId: string;
+  readonly kind: UpdateKind;
+  readonly dryRun: boolean;
+  readonly status: UpdateStatus;
+  /** Why a failed update failed, when it wasn't its own doing. */
+  readonly ending: "cancelled" | "expired" | null;
+  /** Null until started; for a dry run the stack's version at its start. */
+  readonly version: number | null;
+  readonly actor: string;
+  readonly createdMs: number;
+  readonly startedMs: number | null;
+  readonly endedMs: number | null;
+  /** Configuration as sent at create: sealed bytes. */
+  readonly config: Uint8Array | null;
+  /** `{message, environment}` as JSON text. */
+  readonly metadata: string;
+  /** The last summary event's counts by operation, as JSON text. */
+  readonly resourceChanges: string | null;
+  readonly resourceCount: number | null;
+  readonly journalVersion: number;
+  readonly leaseExpiresMs: number | null;
+}
+
+/** Why a lease token isn't accepted; all of them are 403 outside, the difference is for the log. */
+export type LeaseRefusal = {
+  readonly kind: "lease_refused";
+  readonly why: "unknown_update" | "wrong_token" | "not_running";
+};
+
+/** A checkpoint of a running update (journaling not granted). */
+export interface Checkpoint extends StateDocument {
+  /** Number of the save within the update; null for plain checkpoints, which carry none. */
+  readonly sequence: number | null;
+}
+
+/** All that is needed to work out the state which an update leaves behind. */
+export interface FoldInput {
+  readonly updateId: string;
+  readonly stackId: string;
+  readonly dryRun: boolean;
+  readonly status: UpdateStatus;
+  readonly cliVersion: string | null;
+  readonly cancelRequested: boolean;
+  /** The state frozen at start; null for a stack without state. */
+  readonly base: StateVersion | null;
+  readonly checkpoint: Checkpoint | null;
+  /** Compare-and-swap value: changes whenever a batch, a checkpoint or a renewal is accepted. */
+  readonly revision: number;
+  /** Id of the last journal batch before the checkpoint; batches up to it are superseded. */
+  readonly journalAfterId: number;
+  readonly journalBatchCount: number;
+  readonly journalSizeBytes: number;
+}
+
+export interface JournalBatch {
+  readonly id: number;
+  /** Sealed bytes of the request body. */
+  readonly body: Uint8Array;
+}
+
+/** What an update leaves: a new document, or the base's as it is. */
+export type FoldedState =
+  | { readonly kind: "document"; readonly document: StateDocument }
+  | { readonly kind: "unchanged" };
+
+export interface UpdateStore {
+  createUpdate(input: {
+    id: string;
+    stackId: string;
+    kind: UpdateKind;
+    dryRun: boolean;
+    actor: string;
+    config: Uint8Array | null;
+    metadata: string;
+    nowMs: number;
+  }): Promise<"created" | "absent">;
+
+  /**
+   * Grants the right to write. Of many callers at once exactly one real update starts; dry runs never
+   * conflict. Starting a running update again (a proxy's retry) grants a fresh token.
+   */
+  startUpdate(input: {
+    ref: UpdateRef;
+    leaseTokenHash: string;
+    leaseExpiresMs: number;
+    journalVersion: number;
+    cliVersion: string | null;
+    /** Replaces the stack's tags when given, for real updates only. */
+    tags: Readonly<Record<string, string>> | null;
+    nowMs: number;
+  }): Promise<
+    | { kind: "started"; version: number; journalVersion: number }
+    | { kind: "conflict"; holder: { updateId: string; kind: UpdateKind; author: string; startedMs: number } }
+    /** The holder's lease has ended: finish that update, then start again. */
+    | { kind: "holder_expired"; updateId: string }
+    | { kind: "finished" }
+    | { kind: "absent" }
+  >;
+
+  /** The stack id behind a ref (immutable facts; callers may cache them). */
+  findUpdateScope(ref: UpdateRef): Promise<{ stackId: string; dryRun: boolean } | null>;
+  findUpdate(ref: UpdateRef): Promise<Update | null>;
+  findUpdateById(updateId: string): Promise<(Update & StackName) | null>;
+
+  /** A late renewal is accepted as long as the update runs: a short outage then loses nothing. */
+  renewLease(input: {
+    ref: UpdateRef;
+    tokenHash: string;
+    expiresMs: number;
+    nowMs: number;
+  }): Promise<{ kind: "renewed"; expiresMs: number } | LeaseRefusal>;
+
+  /** Checks a lease token without changing anything. */
+  checkLease(ref: UpdateRef, tokenHash: string): Promise<{ kind: "held" } | LeaseRefusal>;
+
+  /** Appends one batch; the same bytes again (by `digest`) are not stored twice. */
+  appendJournal(input: {
+    ref: UpdateRef;
+    tokenHash: string;
+    digest: string;
+    entryCount: number;
+    sizeBytes: number;
+    body: Uint8Array;
+    /** Refused once the update's journal would hold more than this. */
+    journalBytesMax: number;
+    nowMs: number;
+  }): Promise<{ kind: "appended" } | { kind: "already_appended" } | { kind: "journal_full" } | LeaseRefusal>;
+
+  /**
+   * Saves one checkpoint; the row is the commit point of a blob stored before. With a `sequence`, a repeat of
+   * the last number is `already_saved` when the bytes are the same and replaces it otherwise (a refused delta
+   * is followed by a verbatim save with its number), a lower one is `already_saved`, a gap is `sequence_gap`.
+   * `replacedBlobKey` is the blob that no row names any more.
+   */
+  saveCheckpoint(input: {
+    ref: UpdateRef;
+    tokenHash: string;
+    checkpoint: Checkpoint;
+    nowMs: number;
+  }): Promise<
+    | { kind: "saved"; replacedBlobKey: string | null }
+    | { kind: "already_saved" }
+    | { kind: "sequence_gap"; lastSequence: number }
+    | LeaseRefusal
+  >;
+
+  /** Events of a finished update are dropped without complaint when the token was its own. */
+  appendEvents(input: {
+    ref: UpdateRef;
+    tokenHash: string;
+    digest: string;
+    firstSequence: number;
+    lastSequence: number;
+    body: Uint8Array;
+    /** Counts of a summary event in this batch, as JSON text; null when it has none. */
+    resourceChanges: string | null;
+    nowMs: number;
+  }): Promise<{ kind: "appended" } | { kind: "already_appended" } | { kind: "dropped" } | LeaseRefusal>;
+  /** Batches that may hold events after `afterSequence`, ascending by first sequence, then arrival. */
+  listEventBatches(
+    updateId: string,
+    afterSequence: number,
+    limit: number,
+  ): Promise<{ id: number; firstSequence: number; lastSequence: number; body: Uint8Array }[]>;
+
+  /** `tokenHash` null asks without a lease (cancel, sweep). */
+  readFold(
+    updateId: string,
+    tokenHash: string | null,
+  ): Promise<{ kind: "fold"; input: FoldInput } | { kind: "absent" } | LeaseRefusal>;
+  /** Batches after `afterId`, ascending by id, at most `limit`. */
+  listJournalBatches(updateId: string, afterId: number, limit: number): Promise<JournalBatch[]>;
+
+  /**
+   * Ends a running update: history entry, new state version, lock free, all or nothing. Only while `revision`
+   * is still what `readFold` gave; otherwise `moved`, and the caller folds again. The journal is removed.
+   * With the token of an update that already ended the same way: `already_finished` (the call is retried).
+   */
+  finishUpdate(input: {
+    updateId: string;
+    tokenHash: string | null;
+    status: "succeeded" | "failed";
+    ending: "cancelled" | "expired" | null;
+    /** Ignored for dry runs. */
+    state: FoldedState;
+    /** Keep the journal for an operator because it could not be replayed. */
+    keepJournal: boolean;
+    revision: number;
+    nowMs: number;
+  }): Promise<{ kind: "finished" } | { kind: "already_finished" } | { kind: "moved" } | LeaseRefusal>;
+
+  /**
+   * First half of a cancel: from here on the lease token is refused. A not-started update is discarded.
+   * If the caller dies before the second half, the lease sweep ends the update as cancelled.
+   */
+  requestCancel(input: {
+    ref: UpdateRef;
+    nowMs: number;
+  }): Promise<
+    | { kind: "cancelling"; stackId: string }
+    | { kind: "discarded" }
+    | { kind: "already_cancelled" }
+    | { kind: "already_completed" }
+    | { kind: "absent" }
+  >;
+
+  /** Real updates that were started, newest first. `page` is 1-based. */
+  listHistory(stackId: string, page: { page: number; pageSize: number }): Promise<Update[]>;
+  /** Dry runs, newest first. */
+  listPreviews(stackId: string, page: { page: number; pageSize: number }): Promise<Update[]>;
+  /** The real update with this version. */
+  findUpdateByVersion(stackId: string, version: number): Promise<Update | null>;
+
+  /** Running updates of all stacks, by id, ascending; `after` is an update id. */
+  listActiveLeases(page: PageRequest): Promise<(StackName & { update: Update })[]>;
+}
+
+// ---------------------------------------------------------------- upkeep
+
+export interface GcRun {
+  readonly id: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly trigger: "cron" | "api" | "command";
+  readonly dryRun: boolean;
+  /** Counts by sweep, as JSON text. */
+  readonly counts: string;
+  readonly error: string | null;
+}
+
+export interface AuditEvent {
+  readonly id: string;
+  readonly atMs: number;
+  readonly actor: string;
+  readonly action: string;
+  readonly organization: string | null;
+  readonly target: string;
+  readonly sourceIp: string;
+}
+
+export interface Statistics {
+  readonly organizations: number;
+  readonly users: number;
+  readonly stacks: number;
+  readonly activeLeases: number;
+  /** Plain bytes of all state versions. */
+  readonly stateBytes: number;
+  readonly stateVersions: number;
+}
+
+export interface UpkeepStore {
+  /** The earliest moment at which a sweep may have something to do; null when nothing is pending. */
+  nextDeadlineMs(input: {
+    leaseGraceMs: number;
+    notStartedMs: number;
+    removeMs: number;
+  }): Promise<number | null>;
+  /** Running updates whose lease ended before `beforeMs` or whose cancel was begun; oldest first. */
+  listExpiredLeases(beforeMs: number, limit: number): Promise<{ updateId: string; dryRun: boolean }[]>;
+  /** Marks updates not started since `createdBeforeMs` as discarded. */
+  discardStaleUpdates(input: {
+    createdBeforeMs: number;
+    limit: number;
+    nowMs: number;
+    dryRun: boolean;
+  }): Promise<number>;
+  /** Deletes the rows of discarded updates that ended before `endedBeforeMs`. */
+  removeDiscardedUpdates(input: { endedBeforeMs: number; limit: number; dryRun: boolean }): Promise<number>;
+  /** Deletes tokens that expired or were revoked before `endedBeforeMs`. */
+  removeEndedTokens(input: { endedBeforeMs: number; limit: number; dryRun: boolean }): Promise<number>;
+  /** Of `keys`, those that no row names. */
+  findUnnamedBlobs(keys: readonly string[]): Promise<string[]>;
+  /** Deletes event batches of updates that ended before `endedBeforeMs`. */
+  removeOldEvents(input: { endedBeforeMs: number; limit: number; dryRun: boolean }): Promise<number>;
+  /**
+   * Deletes old state versions, never a stack's current, last good or frozen base version. A version goes
+   * when it is older than `createdBeforeMs` (if given) or not among the newest `keepVersions` (if given).
+   */
+  removeOldVersions(input: {
+    createdBeforeMs: number | null;
+    keepVersions: number | null;
+    limit: number;
+    dryRun: boolean;
+  }): Promise<number>;
+  /** Stacks that were deleted and still have rows, oldest first. */
+  listDeletedStacks(limit: number): Promise<string[]>;
+  /** Removes up to `limit` rows of a deleted stack; `done` when none is left. */
+  purgeDeletedStack(stackId: string, limit: number): Promise<{ removed: number; done: boolean }>;
+  recordGcRun(run: GcRun): Promise<void>;
+  /** Newest first. */
+  listGcRuns(limit: number): Promise<GcRun[]>;
+  appendAuditEvents(events: readonly AuditEvent[]): Promise<void>;
+  /** Newest first; `after` is an event id (ids sort by time). */
+  listAuditEvents(filter: { organization?: string }, page: PageRequest): Promise<AuditEvent[]>;
+  statistics(): Promise<Statistics>;
+  /** Stores `value` under `key` unless there is one already; returns what is stored. */
+  claimSetting(key: string, value: string): Promise<string>;
+}
+
+export interface Database extends PeopleStore, StackStore, UpdateStore, UpkeepStore {
+  /** Engine, version, schema version and, for SQLite, the journal mode and why it was chosen. */
+  describe(): Promise<Readonly<Record<string, string>>>;
+  /** A trivial read, for readiness. */
+  ping(): Promise<void>;
+  /** Finishes what was accepted, then closes. Later calls throw DatabaseUnavailableError. */
+  close(): Promise<void>;
+}
