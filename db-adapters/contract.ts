@@ -295,6 +295,7 @@ export interface FoldInput {
   readonly status: UpdateStatus;
   readonly cliVersion: string | null;
   readonly cancelRequested: boolean;
+  readonly leaseExpiresMs: number | null;
   /** The state frozen at start; null for a stack without state. */
   readonly base: StateVersion | null;
   readonly checkpoint: Checkpoint | null;

@@ -3,7 +3,10 @@
  * never looks into a body; compression and encryption happen before it (server/blobs).
  */
 
-/** 1 to 512 characters of `[A-Za-z0-9._/-]`; segments between slashes are neither empty, `.` nor `..`. */
+/**
+ * 1 to 512 characters of `[A-Za-z0-9._/-]`; segments between slashes have 1 to 200 characters and are neither
+ * `.` nor `..`. Both `a` and `a/b` may be keys at once. Methods throw InvalidBlobKeyError for anything else.
+ */
 export type BlobKey = string;
 
 export interface BlobInfo {
@@ -37,6 +40,7 @@ export interface BlobStore {
   /**
    * Stores `body` whole or not at all; a reader sees the old blob or the new one, never a part.
    * Durable on return: the bytes survive a power cut. An error thrown by `body` is rethrown as it is.
+   * Chunks of `body` are kept for a while: yield new ones, never the same memory refilled.
    * @throws BlobTooLargeError past `maxBytes`; what was there before stays
    */
   put(
@@ -45,8 +49,10 @@ export interface BlobStore {
     limit: { readonly maxBytes: number },
   ): Promise<BlobInfo>;
   /**
-   * Streams a blob, or the half-open byte range `[startByte, endByte)` of it.
-   * @throws BlobNotFoundError before the first byte, never midway
+   * Streams a blob, or the half-open byte range `[startByte, endByte)` of it. A range is clipped to the blob:
+   * one that starts past the end is empty. Iterate once, to the end or until you `break`: what is never
+   * iterated may hold a file or a socket open.
+   * @throws BlobNotFoundError before the first byte, never midway; RangeError unless 0 <= startByte <= endByte
    */
   open(
     key: BlobKey,
@@ -56,7 +62,11 @@ export interface BlobStore {
   find(key: BlobKey): Promise<BlobEntry | null>;
   /** Idempotent: deleting what is not there succeeds. */
   delete(key: BlobKey): Promise<void>;
-  /** Blobs whose key starts with `prefix`, each once, in no promised order; never one big list in memory. */
+  /**
+   * Blobs whose key starts with `prefix` ("" is all), each once, in no promised order; never one big list in
+   * memory. The prefix may end amid a segment.
+   * @throws InvalidBlobKeyError when no key can start like that
+   */
   list(prefix: string): AsyncIterable<BlobEntry>;
   /** Removes what interrupted puts left behind since before `olderThanMs`. Returns how many. */
   sweepPartial(olderThanMs: number): Promise<number>;

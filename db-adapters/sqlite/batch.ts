@@ -1,0 +1,110 @@
+/**
+ * Group commit. What waits on the port when a commit ends shares the next one: the reads are answered first,
+ * from committed data alone; then all writes run in one transaction, each in a savepoint of its own, and are
+ * answered once the commit is durable. One fsync then serves everybody who waited.
+ */
+import { performance } from "node:perf_hooks";
+import type { Fence } from "./fence.ts";
+import type { Answer, Commit, Failure, StepRequest } from "./protocol.ts";
+import type { Connection } from "./sql.ts";
+import { STEP_KINDS } from "./steps/index.ts";
+import type { Steps } from "./steps/sync.ts";
+
+/** What the connection itself answers. */
+export interface OwnSteps {
+  describe(): Record<string, string>;
+  ping(): void;
+}
+
+type AnyStep = (...args: readonly unknown[]) => unknown;
+
+/** SQLite's codes for a database that can't serve at present, as against a mistake in a statement. */
+const UNAVAILABLE =
+  /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL|AUTH|PERM)/;
+
+export function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error)) return { kind: "other", message: String(error) };
+  const code = "code" in error ? String(error.code) : "";
+  if (!code.startsWith("SQLITE_")) return { kind: "other", message: error.message };
+  const message = `${error.message} (${code})`;
+  return { kind: UNAVAILABLE.test(code) ? "unavailable" : "other", message };
+}
+
+export class Batches {
+  readonly #connection: Connection;
+  readonly #steps: Steps & OwnSteps;
+  readonly #fence: Fence | null;
+
+  constructor(connection: Connection, steps: Steps & OwnSteps, fence: Fence | null) {
+    this.#connection = connection;
+    this.#steps = steps;
+    this.#fence = fence;
+  }
+
+  /** Runs one batch; `send` is called once for the reads and once for the writes. */
+  run(requests: readonly StepRequest[], send: (answers: Answer[], commit: Commit | null) => void): void {
+    const writes = requests.filter(isWrite);
+    if (writes.length < requests.length) {
+      const reads = requests.filter((request) => !isWrite(request));
+      send(
+        reads.map((request) => this.#answer(request)),
+        null,
+      );
+    }
+    if (writes.length === 0) return;
+    const startedMs = performance.now();
+    try {
+      const answers = this.#commit(writes);
+      send(answers, { batchSize: writes.length, durationMs: performance.now() - startedMs });
+    } catch (error) {
+      if (this.#connection.inTransaction) this.#connection.exec("rollback");
+      const failure: Failure = { kind: "unavailable", message: failureOf(error).message };
+      send(
+        writes.map(({ id }) => ({ id, ok: false, failure })),
+        null,
+      );
+    }
+  }
+
+  #answer(request: StepRequest): Answer {
+    try {
+      const step = this.#steps[request.step] as AnyStep;
+      return { id: request.id, ok: true, value: step(...request.args) };
+    } catch (error) {
+      return { id: request.id, ok: false, failure: failureOf(error) };
+    }
+  }
+
+  /** @throws what made the transaction fail as a whole: nothing of it is stored then */
+  #commit(writes: readonly StepRequest[]): Answer[] {
+    this.#checkFence();
+    this.#connection.exec("begin immediate");
+    const answers = writes.map((request) => this.#runWrite(request, writes.length === 1));
+    this.#checkFence(); // the steps may have taken long, or the process slept meanwhile
+    this.#connection.exec("commit");
+    return answers;
+  }
+
+  #runWrite(request: StepRequest, alone: boolean): Answer {
+    if (!alone) this.#connection.exec("savepoint step");
+    const answer = this.#answer(request);
+    // A full disk may make SQLite roll the whole transaction back by itself.
+    if (!this.#connection.inTransaction) throw new Error(answer.ok ? "rolled back" : answer.failure.message);
+    if (alone) {
+      if (!answer.ok) this.#connection.exec("rollback; begin immediate");
+      return answer;
+    }
+    if (!answer.ok) this.#connection.exec("rollback to step");
+    this.#connection.exec("release step");
+    return answer;
+  }
+
+  #checkFence(): void {
+    const refusal = this.#fence?.refusal() ?? null;
+    if (refusal !== null) throw new Error(refusal);
+  }
+}
+
+function isWrite(request: StepRequest): boolean {
+  return request.step !== "describe" && request.step !== "ping" && STEP_KINDS[request.step] === "write";
+}

@@ -1,0 +1,31 @@
+import { z } from "zod";
+import { AppError } from "../errors.ts";
+import { audit } from "../services/audit.ts";
+import type { AdminDeps } from "./deps.ts";
+import { adminEndpoint, type Endpoint } from "./endpoint.ts";
+import { ADMIN_PATH, UpdateId } from "./fields.ts";
+
+export function updateEndpoints(deps: AdminDeps): readonly Endpoint[] {
+  return [
+    adminEndpoint({
+      tag: "updates",
+      path: `${ADMIN_PATH}/updates/:updateId/cancel`,
+      operationId: "cancelUpdate",
+      method: "post",
+      summary: "End an update whoever runs it; what it had saved is kept",
+      params: z.strictObject({ updateId: UpdateId }),
+      status: 204,
+      response: null,
+      errors: ["UPDATE_NOT_FOUND", "UPDATE_COMPLETED"],
+      handle: async (ctx, access, { params: { updateId } }) => {
+        const update = await ctx.db.findUpdateById(updateId);
+        if (update === null) throw new AppError("UPDATE_NOT_FOUND", { updateId });
+        const { principal } = access;
+        await deps.cancelUpdate(ctx, updateId, principal.identity.login);
+        const target = `${update.project}/${update.stack}/${updateId}`;
+        await audit(ctx, principal, "update.cancel", update.organization, target);
+        return null;
+      },
+    }),
+  ];
+}

@@ -1,0 +1,26 @@
+import type { Logger } from "pino";
+import type { Database } from "../db-adapters/contract.ts";
+import type { BlobStore } from "../storage-adapters/contract.ts";
+import type { DocumentStore } from "./blobs/documents.ts";
+import type { Config } from "./config/schema.ts";
+import type { Keyring } from "./crypto/keyring.ts";
+import type { Metrics } from "./http/metrics.ts";
+import type { Deadlines } from "./jobs/deadlines.ts";
+import type { Replayer } from "./services/replayer.ts";
+
+/** What every service is given. Built once by `main.ts` (or by a test); stays this small. */
+export interface Context {
+  readonly config: Config;
+  readonly db: Database;
+  readonly blobs: BlobStore;
+  readonly documents: DocumentStore;
+  readonly keyring: Keyring;
+  readonly replayer: Replayer;
+  readonly deadlines: Deadlines;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** SHA-256 of the admin token. */
+  readonly adminTokenHash: Uint8Array;
+  readonly nowMs: () => number;
+  readonly newId: () => string;
+}

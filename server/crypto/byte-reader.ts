@@ -1,0 +1,56 @@
+/** Takes exact numbers of bytes from chunks of any size; copies only what lies across two chunks. */
+export class ByteReader {
+  readonly #chunks: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  /** What is left of the chunk read last. */
+  #held: Uint8Array = new Uint8Array(0);
+  #ended = false;
+
+  constructor(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+    this.#chunks = Symbol.asyncIterator in body ? body[Symbol.asyncIterator]() : body[Symbol.iterator]();
+  }
+
+  /** `bytes` bytes, or fewer only when the stream ends before. Throws what the stream throws. */
+  async take(bytes: number): Promise<Uint8Array> {
+    await this.#fill();
+    if (this.#held.length >= bytes) return this.#takeHeld(bytes);
+    const taken = new Uint8Array(bytes);
+    let filled = 0;
+    while (filled < bytes && (await this.#fill())) {
+      const part = this.#takeHeld(bytes - filled);
+      taken.set(part, filled);
+      filled += part.length;
+    }
+    return taken.subarray(0, filled);
+  }
+
+  /** Whether `take` would give nothing; reads ahead to tell. */
+  async isAtEnd(): Promise<boolean> {
+    return !(await this.#fill());
+  }
+
+  /** To call when nobody will read on: lets the stream free what it holds. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#chunks.return?.();
+  }
+
+  /** Reads on if nothing is held. False at the end. */
+  async #fill(): Promise<boolean> {
+    while (this.#held.length === 0 && !this.#ended) {
+      this.#ended = true; // unless the stream gives us a chunk: one that threw is over too
+      const next = await this.#chunks.next();
+      if (next.done === true) break;
+      this.#ended = false;
+      this.#held = next.value;
+    }
+    return this.#held.length > 0;
+  }
+
+  /** At most `bytes` of what is held. */
+  #takeHeld(bytes: number): Uint8Array {
+    const part = this.#held.subarray(0, bytes);
+    this.#held = this.#held.subarray(part.length);
+    return part;
+  }
+}

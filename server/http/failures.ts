@@ -1,0 +1,47 @@
+/** One handler turns every error into the protocol's answer: `{code, message}` with `code` the HTTP status. */
+import type { NextFunction, Request, Response } from "express";
+import type { Logger } from "pino";
+import { DatabaseUnavailableError } from "../../db-adapters/contract.ts";
+import { BlobStoreUnavailableError } from "../../storage-adapters/contract.ts";
+import { DocumentTooLargeError } from "../blobs/documents.ts";
+import { AppError, ERRORS } from "../errors.ts";
+import { sendJson } from "./json.ts";
+
+/** What of an error a client may see. Anything unforeseen is INTERNAL, with the details in the log alone. */
+export function asAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof DatabaseUnavailableError || error instanceof BlobStoreUnavailableError) {
+    return new AppError("UNAVAILABLE", {}, { cause: error });
+  }
+  if (error instanceof DocumentTooLargeError) {
+    return new AppError("BODY_TOO_LARGE", {}, { cause: error, detail: `at most ${error.maxBytes} bytes` });
+  }
+  // Express reports a path it can't decode this way.
+  if (error instanceof URIError)
+    return new AppError("INVALID_REQUEST", {}, { detail: "the path is not valid" });
+  return new AppError("INTERNAL", {}, { cause: error });
+}
+
+export function notFound(_req: Request, _res: Response, next: NextFunction): void {
+  next(new AppError("ROUTE_NOT_FOUND"));
+}
+
+/** The last middleware. With a body already begun, the only honest answer left is to cut the connection. */
+export function failureHandler(log: Logger) {
+  return (thrown: unknown, req: Request, res: Response, _next: NextFunction): void => {
+    const error = asAppError(thrown);
+    const { status } = ERRORS[error.code];
+    const line = { reqId: res.locals.requestId, code: error.code, ...error.context };
+    if (status >= 500) log.error({ ...line, err: error.cause ?? error }, error.message);
+    else log.debug(line, error.message);
+    res.locals.errorCode = error.code;
+    if (res.headersSent) {
+      res.destroy();
+      return;
+    }
+    if (error.code === "UNAVAILABLE") res.setHeader("retry-after", "2");
+    // What is left of a refused body would otherwise be read as the next request.
+    if (!req.complete) res.setHeader("connection", "close");
+    sendJson(res, status, { code: status, message: error.message });
+  };
+}

@@ -1,0 +1,49 @@
+/** For whoever watches the process: alive, ready, and what Prometheus scrapes. */
+import { timingSafeEqual } from "node:crypto";
+import type { Context } from "../context.ts";
+import { AppError } from "../errors.ts";
+import { hashToken } from "./access.ts";
+import { sendJson } from "./json.ts";
+import { openRoute, type Route } from "./route.ts";
+
+export interface Health {
+  /** Set when the server begins to drain: balancers should look elsewhere. */
+  isDraining: boolean;
+}
+
+/** A readiness answer holds this long: probes must not keep a database awake. */
+const READY_FOR_MS = 10_000;
+
+export function healthRoutes(health: Health): readonly Route[] {
+  let readyUntilMs = 0;
+  const ready = async (ctx: Context) => {
+    if (health.isDraining) throw new AppError("UNAVAILABLE", {}, { detail: "shutting down" });
+    if (ctx.nowMs() < readyUntilMs) return;
+    await ctx.db.ping();
+    readyUntilMs = ctx.nowMs() + READY_FOR_MS;
+  };
+  return [
+    openRoute("get", "/livez", (_ctx, _access, _req, res) => sendJson(res, 200, { status: "ok" })),
+    openRoute("get", "/readyz", async (ctx, _access, _req, res) => {
+      await ready(ctx);
+      sendJson(res, 200, { status: "ok" });
+    }),
+    openRoute("get", "/healthz", async (ctx, _access, _req, res) => {
+      await ready(ctx);
+      sendJson(res, 200, { status: "ok", nextSweepMs: ctx.deadlines.nextMs });
+    }),
+    openRoute("get", "/metrics", async (ctx, _access, req, res) => {
+      checkMetricsToken(ctx.config.metricsToken, req.headers.authorization);
+      ctx.metrics.setStatistics(await ctx.db.statistics());
+      res.setHeader("content-type", ctx.metrics.registry.contentType);
+      res.end(await ctx.metrics.registry.metrics());
+    }),
+  ];
+}
+
+function checkMetricsToken(expected: string | null, header: string | undefined): void {
+  if (expected === null) return;
+  const given = (header ?? "").replace(/^(bearer|token) /i, "");
+  const isRight = timingSafeEqual(Buffer.from(hashToken(given)), Buffer.from(hashToken(expected)));
+  if (!isRight) throw new AppError(header === undefined ? "LOGIN_REQUIRED" : "INVALID_TOKEN");
+}

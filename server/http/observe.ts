@@ -1,0 +1,48 @@
+/** Request ids, one log line and one measurement for each request. */
+import { randomBytes } from "node:crypto";
+import type { NextFunction, Request, Response } from "express";
+import type { Context } from "../context.ts";
+import { startSpan } from "./tracing.ts";
+
+const REQUEST_ID = /^[A-Za-z0-9-]{8,64}$/;
+
+/** A proxy's id is kept when it looks like one, so that one id leads through all logs. */
+function requestIdOf(req: Request): string {
+  const given = req.headers["x-request-id"];
+  return typeof given === "string" && REQUEST_ID.test(given) ? given : randomBytes(8).toString("hex");
+}
+
+/** The path alone: a query may carry what must not be logged. */
+function pathOf(req: Request): string {
+  const end = req.originalUrl.indexOf("?");
+  return end < 0 ? req.originalUrl : req.originalUrl.slice(0, end);
+}
+
+export function observeRequests(ctx: Context) {
+  return (req: Request, res: Response, next: NextFunction): void => {
+    const startedMs = performance.now();
+    const requestId = requestIdOf(req);
+    res.locals.requestId = requestId;
+    res.setHeader("X-Pulumi-Request-ID", requestId);
+    const path = pathOf(req);
+    const span = startSpan(req.method, path, req.headers.traceparent);
+    res.once("close", () => {
+      const durationMs = performance.now() - startedMs;
+      const { route = "none", errorCode } = res.locals as { route?: string; errorCode?: string };
+      const status = res.writableFinished ? res.statusCode : 499;
+      ctx.metrics.requests.observe({ method: req.method, route, status }, durationMs / 1000);
+      if (errorCode === "INVALID_TOKEN") ctx.metrics.signInFailures.inc();
+      span?.end(route, status);
+      const line = {
+        reqId: requestId,
+        method: req.method,
+        path,
+        status,
+        ms: Math.round(durationMs * 10) / 10,
+      };
+      if (route === "/livez" || route === "/readyz" || route === "/healthz") ctx.log.trace(line, "request");
+      else ctx.log.info(errorCode === undefined ? line : { ...line, code: errorCode }, "request");
+    });
+    next();
+  };
+}

@@ -1,0 +1,96 @@
+/**
+ * Routes as values. Each says how it is authorised, so that no handler runs without it and a test can walk the
+ * whole table: every route × every role × another organization.
+ */
+import type { NextFunction, Request, Response, Router } from "express";
+import type { Context } from "../context.ts";
+import type { Permission } from "../rules/permissions.ts";
+import {
+  type AdminAccess,
+  authenticate,
+  authorize,
+  authorizeAdmin,
+  checkPathNames,
+  claimLease,
+  type LeaseClaim,
+  type OrganizationAccess,
+  type Principal,
+} from "./access.ts";
+import type { SignInGuard } from "./sign-in-guard.ts";
+
+export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
+
+/** What a route asks of the caller. */
+export type Requirement =
+  | { readonly kind: "open" }
+  | { readonly kind: "signed_in" }
+  /** A permission in the organization that the path's `:org` names. */
+  | { readonly kind: "organization"; readonly permission: Permission }
+  | { readonly kind: "lease" }
+  | { readonly kind: "admin" };
+
+export interface Route {
+  readonly method: Method;
+  /** Express path; `:org`, `:project`, `:stack` and `:updateId` are checked against the name rules. */
+  readonly path: string;
+  readonly requirement: Requirement;
+  readonly handle: (deps: RouteDeps, req: Request, res: Response) => Promise<void>;
+}
+
+export interface RouteDeps {
+  readonly ctx: Context;
+  readonly guard: SignInGuard;
+}
+
+type Handler<A> = (ctx: Context, access: A, req: Request, res: Response) => Promise<void> | void;
+
+export function openRoute(method: Method, path: string, handler: Handler<null>): Route {
+  const handle = async ({ ctx }: RouteDeps, req: Request, res: Response) => handler(ctx, null, req, res);
+  return { method, path, requirement: { kind: "open" }, handle };
+}
+
+export function signedInRoute(method: Method, path: string, handler: Handler<Principal>): Route {
+  const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) =>
+    handler(ctx, await authenticate(ctx, guard, req), req, res);
+  return { method, path, requirement: { kind: "signed_in" }, handle };
+}
+
+export function organizationRoute(
+  method: Method,
+  path: string,
+  permission: Permission,
+  handler: Handler<OrganizationAccess>,
+): Route {
+  const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) => {
+    const principal = await authenticate(ctx, guard, req);
+    checkPathNames(req.params);
+    const { org } = req.params;
+    await handler(ctx, authorize(principal, typeof org === "string" ? org : "", permission), req, res);
+  };
+  return { method, path, requirement: { kind: "organization", permission }, handle };
+}
+
+export function leaseRoute(method: Method, path: string, handler: Handler<LeaseClaim>): Route {
+  const handle = async ({ ctx }: RouteDeps, req: Request, res: Response) => {
+    const claim = claimLease(req);
+    checkPathNames(req.params);
+    await handler(ctx, claim, req, res);
+  };
+  return { method, path, requirement: { kind: "lease" }, handle };
+}
+
+export function adminRoute(method: Method, path: string, handler: Handler<AdminAccess>): Route {
+  const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) =>
+    handler(ctx, authorizeAdmin(await authenticate(ctx, guard, req)), req, res);
+  return { method, path, requirement: { kind: "admin" }, handle };
+}
+
+/** Adds routes to a router; the route's path becomes the label of its metrics. */
+export function mount(router: Router, deps: RouteDeps, routes: readonly Route[]): void {
+  for (const route of routes) {
+    router[route.method](route.path, (req: Request, res: Response, next: NextFunction) => {
+      res.locals.route = route.path;
+      route.handle(deps, req, res).catch(next);
+    });
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Slows down whoever guesses tokens. An address with too many failures within a minute waits the minute out;
+ * tokens that were good a short while ago still pass, so that one broken job behind a shared address doesn't
+ * lock a whole office out. Everything here is bounded.
+ */
+const WINDOW_MS = 60_000;
+const ADDRESSES_MAX = 10_000;
+const GOOD_TOKENS_MAX = 10_000;
+
+interface Failures {
+  count: number;
+  windowEndsMs: number;
+}
+
+export class SignInGuard {
+  readonly #failuresPerMinute: number;
+  readonly #nowMs: () => number;
+  readonly #failures = new Map<string, Failures>();
+  /** Token hash to the id of the token, newest last. */
+  readonly #good = new Map<string, string>();
+  #uses = new Map<string, number>();
+
+  constructor(failuresPerMinute: number, nowMs: () => number) {
+    this.#failuresPerMinute = failuresPerMinute;
+    this.#nowMs = nowMs;
+  }
+
+  /** 0 when the address may try. */
+  secondsToWait(address: string, tokenHash: string): number {
+    const failures = this.#failures.get(address);
+    if (failures === undefined || failures.count < this.#failuresPerMinute) return 0;
+    const nowMs = this.#nowMs();
+    if (nowMs >= failures.windowEndsMs) {
+      this.#failures.delete(address);
+      return 0;
+    }
+    return this.#good.has(tokenHash) ? 0 : Math.ceil((failures.windowEndsMs - nowMs) / 1000);
+  }
+
+  noteFailure(address: string): void {
+    const nowMs = this.#nowMs();
+    const failures = this.#failures.get(address);
+    if (failures !== undefined && nowMs < failures.windowEndsMs) {
+      failures.count++;
+      return;
+    }
+    this.#failures.delete(address);
+    dropOldest(this.#failures, ADDRESSES_MAX);
+    this.#failures.set(address, { count: 1, windowEndsMs: nowMs + WINDOW_MS });
+  }
+
+  noteSuccess(tokenHash: string, tokenId: string): void {
+    if (!this.#good.has(tokenHash)) {
+      dropOldest(this.#good, GOOD_TOKENS_MAX);
+      this.#good.set(tokenHash, tokenId);
+    }
+    this.#uses.set(tokenId, this.#nowMs());
+  }
+
+  /** Hands over when tokens were last used, to be stored now and then instead of with each request. */
+  takeUses(): { id: string; usedMs: number }[] {
+    const uses = [...this.#uses].map(([id, usedMs]) => ({ id, usedMs }));
+    this.#uses = new Map();
+    return uses;
+  }
+}
+
+function dropOldest<V>(map: Map<string, V>, max: number): void {
+  if (map.size < max) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
+}

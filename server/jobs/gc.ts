@@ -1,0 +1,221 @@
+/**
+ * The sweeps. Each works in bounded batches on rows, so that one which dies halfway is simply repeated by the
+ * next run, and none holds the database for long. The clock is the context's.
+ */
+import type { GcRun } from "../../db-adapters/contract.ts";
+import { stackPrefix } from "../blobs/keys.ts";
+import type { Context } from "../context.ts";
+import { AppError } from "../errors.ts";
+import { finishUpdate } from "../services/finish.ts";
+import { sweepBlobs } from "./sweep-blobs.ts";
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+/** Rows of one step, and steps of one sweep: what is left over waits for the next run. */
+const BATCH = 500;
+const BATCHES_MAX = 200;
+/** An ended token stays listed for a while, so that people see what became of it. */
+const ENDED_TOKENS_KEPT_MS = DAY_MS;
+const DISCARDED_UPDATES_KEPT_MS = DAY_MS;
+/** Looking for orphans reads the whole file store, so it isn't done with every run. */
+const ORPHAN_SWEEP_EVERY_MS = 6 * HOUR_MS;
+
+export interface GcRequest {
+  readonly trigger: GcRun["trigger"];
+  readonly dryRun: boolean;
+}
+
+const SWEEPS = [
+  "leasesEnded",
+  "updatesDiscarded",
+  "updatesRemoved",
+  "tokensRemoved",
+  "stacksPurged",
+  "eventBatchesRemoved",
+  "versionsRemoved",
+  "orphanBlobsRemoved",
+  "partialBlobsRemoved",
+] as const;
+type SweepName = (typeof SWEEPS)[number];
+/** What each sweep ended or removed; in a dry run, what it would have (its first batch). */
+export type GcCounts = Record<SweepName, number>;
+
+const running = new WeakMap<Context, Promise<GcRun>>();
+const lastOrphanSweepMs = new WeakMap<Context, number>();
+
+/**
+ * Single flight. The cron shares a run that is under way; whoever asks by hand gets one of their own after it,
+ * which has seen all that was there when they asked.
+ */
+export function runGc(ctx: Context, request: GcRequest): Promise<GcRun> {
+  const current = running.get(ctx);
+  if (current !== undefined && request.trigger === "cron") return current;
+  const after = current?.then(nothing, nothing) ?? Promise.resolve();
+  const run = after.then(() => sweepAll(ctx, request));
+  running.set(ctx, run);
+  const forget = () => {
+    if (running.get(ctx) === run) running.delete(ctx);
+  };
+  run.then(forget, forget);
+  return run;
+}
+
+function nothing(): void {
+  // Only the end of the run before matters here.
+}
+
+async function sweepAll(ctx: Context, { trigger, dryRun }: GcRequest): Promise<GcRun> {
+  const startedMs = ctx.nowMs();
+  const counts = Object.fromEntries(SWEEPS.map((name) => [name, 0])) as GcCounts;
+  const errors: string[] = [];
+  const sweeps = sweepsAt(ctx, startedMs, trigger, dryRun);
+  for (const name of SWEEPS) {
+    try {
+      counts[name] = await sweeps[name]();
+    } catch (error) {
+      // One that fails must not keep the others from their work.
+      ctx.log.error({ err: error, sweep: name }, "a sweep failed");
+      errors.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  const run: GcRun = {
+    id: ctx.newId(),
+    startedMs,
+    endedMs: ctx.nowMs(),
+    trigger,
+    dryRun,
+    counts: JSON.stringify(counts),
+    error: errors.length === 0 ? null : errors.join("; "),
+  };
+  await conclude(ctx, run, counts);
+  return run;
+}
+
+async function conclude(ctx: Context, run: GcRun, counts: GcCounts): Promise<void> {
+  for (const [sweep, count] of Object.entries(counts))
+    ctx.metrics.gcItems.inc({ sweep }, run.dryRun ? 0 : count);
+  ctx.metrics.gcRuns.inc({ result: run.error === null ? "ok" : "failed" });
+  ctx.metrics.gcSeconds.observe((run.endedMs - run.startedMs) / 1000);
+  const didSomething = Object.values(counts).some((count) => count > 0) || run.error !== null;
+  // A cron run that found nothing isn't worth a write each minute.
+  if (didSomething || run.trigger !== "cron") await ctx.db.recordGcRun(run);
+  if (didSomething) ctx.log.info({ ...counts, trigger: run.trigger, dryRun: run.dryRun }, "swept");
+}
+
+function sweepsAt(
+  ctx: Context,
+  nowMs: number,
+  trigger: GcRun["trigger"],
+  dryRun: boolean,
+): Readonly<Record<SweepName, () => Promise<number>>> {
+  const { config, db } = ctx;
+  const limits = { limit: BATCH, dryRun };
+  const isOrphanSweepDue = takeOrphanSweep(ctx, nowMs, trigger, dryRun);
+  const orphanedBeforeMs = nowMs - config.orphanBlobHours * HOUR_MS;
+  return {
+    leasesEnded: () => endLeases(ctx, nowMs, dryRun),
+    updatesDiscarded: () => {
+      const createdBeforeMs = nowMs - config.notStartedMinutes * MINUTE_MS;
+      return inBatches(dryRun, () => db.discardStaleUpdates({ createdBeforeMs, nowMs, ...limits }));
+    },
+    updatesRemoved: () => {
+      const endedBeforeMs = nowMs - DISCARDED_UPDATES_KEPT_MS;
+      return inBatches(dryRun, () => db.removeDiscardedUpdates({ endedBeforeMs, ...limits }));
+    },
+    tokensRemoved: () => {
+      const endedBeforeMs = nowMs - ENDED_TOKENS_KEPT_MS;
+      return inBatches(dryRun, () => db.removeEndedTokens({ endedBeforeMs, ...limits }));
+    },
+    stacksPurged: () => purgeStacks(ctx, dryRun),
+    eventBatchesRemoved: async () => {
+      if (config.eventRetentionDays === null) return 0;
+      const endedBeforeMs = nowMs - config.eventRetentionDays * DAY_MS;
+      return inBatches(dryRun, () => db.removeOldEvents({ endedBeforeMs, ...limits }));
+    },
+    versionsRemoved: () => removeVersions(ctx, nowMs, dryRun),
+    orphanBlobsRemoved: async () => (isOrphanSweepDue ? sweepBlobs(ctx, orphanedBeforeMs, dryRun) : 0),
+    partialBlobsRemoved: async () =>
+      isOrphanSweepDue && !dryRun ? ctx.blobs.sweepPartial(orphanedBeforeMs) : 0,
+  };
+}
+
+function takeOrphanSweep(ctx: Context, nowMs: number, trigger: GcRun["trigger"], dryRun: boolean): boolean {
+  const last = lastOrphanSweepMs.get(ctx);
+  if (trigger === "cron" && last !== undefined && nowMs - last < ORPHAN_SWEEP_EVERY_MS) return false;
+  if (!dryRun) lastOrphanSweepMs.set(ctx, nowMs);
+  return true;
+}
+
+/** A dry run counts its first batch only once: nothing goes away in between. */
+async function inBatches(dryRun: boolean, step: () => Promise<number>): Promise<number> {
+  let total = 0;
+  for (let batch = 0; batch < BATCHES_MAX; batch++) {
+    const count = await step();
+    total += count;
+    if (dryRun || count < BATCH) return total;
+  }
+  return total;
+}
+
+/** Running updates whose lease is over: what they saved becomes the stack's state, and the stack is free. */
+async function endLeases(ctx: Context, nowMs: number, dryRun: boolean): Promise<number> {
+  const failed = new Set<string>();
+  let ended = 0;
+  for (let batch = 0; batch < BATCHES_MAX; batch++) {
+    const expired = (await ctx.db.listExpiredLeases(nowMs, BATCH)).filter((it) => !failed.has(it.updateId));
+    if (expired.length === 0) return ended;
+    if (dryRun) return expired.length;
+    for (const { updateId } of expired) {
+      if (await endLease(ctx, updateId, nowMs)) ended++;
+      else failed.add(updateId);
+    }
+  }
+  return ended;
+}
+
+async function endLease(ctx: Context, updateId: string, nowMs: number): Promise<boolean> {
+  try {
+    const expired = { updateId, status: "failed", ending: "expired", onlyIfExpiredAtMs: nowMs } as const;
+    const outcome = await finishUpdate(ctx, expired);
+    return outcome.kind === "finished";
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "REPLAY_FAILED") throw error;
+    ctx.log.error({ err: error, updateId }, "an ended update's journal could not be replayed; it is kept");
+    return true;
+  }
+}
+
+async function purgeStacks(ctx: Context, dryRun: boolean): Promise<number> {
+  const stackIds = await ctx.db.listDeletedStacks(BATCH);
+  if (dryRun) return stackIds.length;
+  for (const stackId of stackIds) {
+    for await (const blob of ctx.blobs.list(stackPrefix(stackId))) await ctx.blobs.delete(blob.key);
+    for (let batch = 0; batch < BATCHES_MAX; batch++) {
+      if ((await ctx.db.purgeDeletedStack(stackId, BATCH)).done) break;
+    }
+  }
+  return stackIds.length;
+}
+
+async function removeVersions(ctx: Context, nowMs: number, dryRun: boolean): Promise<number> {
+  const { versionRetentionDays, versionsKeep } = ctx.config;
+  if (versionRetentionDays === null && versionsKeep === null) return 0;
+  const createdBeforeMs = versionRetentionDays === null ? null : nowMs - versionRetentionDays * DAY_MS;
+  return inBatches(dryRun, () =>
+    ctx.db.removeOldVersions({ createdBeforeMs, keepVersions: versionsKeep, limit: BATCH, dryRun }),
+  );
+}
+
+/** Settings of `nextDeadlineMs` that belong to the sweeps above. */
+export function deadlineRules(ctx: Context): {
+  leaseGraceMs: number;
+  notStartedMs: number;
+  removeMs: number;
+} {
+  return {
+    leaseGraceMs: 0, // the grace is part of the lease as it was granted
+    notStartedMs: ctx.config.notStartedMinutes * MINUTE_MS,
+    removeMs: DISCARDED_UPDATES_KEPT_MS,
+  };
+}

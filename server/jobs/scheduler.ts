@@ -1,0 +1,71 @@
+/** The in-process cron: a tick each minute that does nothing at all unless a deadline has come. */
+import { type ScheduledTask, schedule } from "node-cron";
+import type { Context } from "../context.ts";
+import type { SignInGuard } from "../http/sign-in-guard.ts";
+import { deadlineRules, runGc } from "./gc.ts";
+
+/** Retention, orphans and the like have no moment of their own: they are looked at this often when idle. */
+const LOOK_EVERY_MS = 6 * 3_600_000;
+
+export class Scheduler {
+  readonly #ctx: Context;
+  readonly #guard: SignInGuard;
+  #task: ScheduledTask | null = null;
+  #current: Promise<void> = Promise.resolve();
+  #lastLookMs = Number.NEGATIVE_INFINITY;
+
+  constructor(ctx: Context, guard: SignInGuard) {
+    this.#ctx = ctx;
+    this.#guard = guard;
+  }
+
+  start(): void {
+    this.#task = schedule(this.#ctx.config.gcCron, () => this.tick(), { noOverlap: true, name: "gc" });
+  }
+
+  /** One beat of the clock; resolves when its work, if any, is done. */
+  tick(): Promise<void> {
+    this.#current = this.#current
+      .then(() => this.#run())
+      .catch((error: unknown) => {
+        this.#ctx.log.error({ err: error }, "the sweep could not run");
+      });
+    return this.#current;
+  }
+
+  async #run(): Promise<void> {
+    const ctx = this.#ctx;
+    const nowMs = ctx.nowMs();
+    await this.flushTokenUses();
+    const isLookDue = this.#hasRetention() && nowMs - this.#lastLookMs >= LOOK_EVERY_MS;
+    if (!ctx.deadlines.isDue(nowMs) && !isLookDue) return;
+    this.#lastLookMs = nowMs;
+    ctx.deadlines.reset(null);
+    try {
+      await runGc(ctx, { trigger: "cron", dryRun: false });
+      const nextMs = await ctx.db.nextDeadlineMs(deadlineRules(ctx));
+      // What is overdue even after the sweep (an update that can't be ended) waits for the next minute.
+      if (nextMs !== null) ctx.deadlines.note(Math.max(nextMs, nowMs + 1));
+    } catch (error) {
+      ctx.deadlines.note(nowMs);
+      throw error;
+    }
+  }
+
+  #hasRetention(): boolean {
+    const { eventRetentionDays, versionRetentionDays, versionsKeep } = this.#ctx.config;
+    return eventRetentionDays !== null || versionRetentionDays !== null || versionsKeep !== null;
+  }
+
+  async flushTokenUses(): Promise<void> {
+    const uses = this.#guard.takeUses();
+    if (uses.length > 0) await this.#ctx.db.touchTokens(uses);
+  }
+
+  /** Stops ticking and waits for what is under way. */
+  async stop(): Promise<void> {
+    await this.#task?.stop();
+    await this.#current;
+    await this.flushTokenUses();
+  }
+}

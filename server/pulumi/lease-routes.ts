@@ -1,0 +1,53 @@
+/** What a running update sends with its lease token. Protocol reference 4.4 to 4.10. */
+import { readBody, streamBody } from "../http/body.ts";
+import { readJson, sendEmpty, sendJson } from "../http/json.ts";
+import { leaseRoute, type Route } from "../http/route.ts";
+import { appendEvents } from "../services/events.ts";
+import { completeUpdate } from "../services/finish.ts";
+import { appendJournal, saveCheckpoint, saveDelta } from "../services/saves.ts";
+import { renewLease } from "../services/updates.ts";
+import { Complete, RenewLease } from "./schemas.ts";
+import { warn } from "./stack-routes.ts";
+import { UPDATE_PATHS } from "./update-routes.ts";
+import { cliVersionOf, unixSeconds } from "./wire.ts";
+
+function leaseRoutesAt(path: string): readonly Route[] {
+  return [
+    leaseRoute("patch", `${path}/journalentries`, async (ctx, claim, req, res) => {
+      await appendJournal(ctx, claim, await readBody(req, ctx.config.journalBatchBytesMax));
+      sendEmpty(res);
+    }),
+    leaseRoute("post", `${path}/events/batch`, async (ctx, claim, req, res) => {
+      await appendEvents(ctx, claim, await readBody(req, ctx.config.eventBatchBytesMax));
+      sendEmpty(res);
+    }),
+    leaseRoute("post", `${path}/renew_lease`, async (ctx, claim, req, res) => {
+      const { duration } = await readJson(req, RenewLease, ctx.config);
+      const { expiresMs } = await renewLease(ctx, claim, duration ?? ctx.config.leaseSecondsMax);
+      // The same token again: saves and event batches may be in flight with it.
+      const token = (req.headers.authorization ?? "").replace(/^update-token\s+/i, "");
+      sendJson(res, 200, { token, tokenExpiration: unixSeconds(expiresMs) });
+    }),
+    leaseRoute("patch", `${path}/checkpoint`, async (ctx, claim, req, res) => {
+      await saveCheckpoint(ctx, claim, "checkpoint", streamBody(req, ctx.config.checkpointBytesMax));
+      sendEmpty(res);
+    }),
+    leaseRoute("patch", `${path}/checkpointverbatim`, async (ctx, claim, req, res) => {
+      await saveCheckpoint(ctx, claim, "verbatim", streamBody(req, ctx.config.checkpointBytesMax));
+      sendEmpty(res);
+    }),
+    leaseRoute("patch", `${path}/checkpointdelta`, async (ctx, claim, req, res) => {
+      await saveDelta(ctx, claim, await readBody(req, ctx.config.checkpointBytesMax));
+      sendEmpty(res);
+    }),
+    leaseRoute("post", `${path}/complete`, async (ctx, claim, req, res) => {
+      const { status } = await readJson(req, Complete, ctx.config);
+      const result = status === "succeeded" ? "succeeded" : "failed";
+      const { warning } = await completeUpdate(ctx, claim, result, cliVersionOf(req.headers["user-agent"]));
+      warn(res, warning);
+      sendEmpty(res);
+    }),
+  ];
+}
+
+export const leaseRoutes: readonly Route[] = UPDATE_PATHS.flatMap(leaseRoutesAt);

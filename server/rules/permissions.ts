@@ -1,0 +1,25 @@
+/** Who may do what. One table; everything not in it is denied. */
+import type { Role } from "../../db-adapters/contract.ts";
+
+export type Permission =
+  | "organization:read"
+  | "stack:read"
+  /** Dry runs and encryption: they change nothing that anybody else sees. */
+  | "stack:preview"
+  | "stack:decrypt"
+  | "stack:write"
+  | "stack:delete";
+
+const VIEWER: readonly Permission[] = ["organization:read", "stack:read", "stack:preview"];
+const MEMBER: readonly Permission[] = [...VIEWER, "stack:decrypt", "stack:write"];
+const ADMIN: readonly Permission[] = [...MEMBER, "stack:delete"];
+
+const PERMISSIONS: Readonly<Record<Role, ReadonlySet<Permission>>> = {
+  viewer: new Set(VIEWER),
+  member: new Set(MEMBER),
+  admin: new Set(ADMIN),
+};
+
+export function isAllowed(role: Role, permission: Permission): boolean {
+  return PERMISSIONS[role].has(permission);
+}

@@ -1,0 +1,92 @@
+/** Access tokens of people and machines: shown once, stored as a hash. */
+import { randomBytes } from "node:crypto";
+import type { AccessToken, Role } from "../../db-adapters/contract.ts";
+import type { Context } from "../context.ts";
+import { AppError } from "../errors.ts";
+import { type AdminAccess, hashToken } from "../http/access.ts";
+import { audit } from "./audit.ts";
+
+const TOKEN_BYTES = 32;
+
+/** A person's token does what the person may; a machine's has a role of its own in one organization. */
+export type TokenOwner =
+  | { readonly kind: "person"; readonly login: string }
+  | { readonly kind: "machine"; readonly organization: string; readonly role: Role };
+
+export interface NewToken {
+  readonly name: string;
+  readonly owner: TokenOwner;
+  /** Null: until revoked. */
+  readonly expiresInSeconds: number | null;
+}
+
+export interface CreatedToken {
+  /** The credential itself: this is the only time that anybody sees it. */
+  readonly secret: string;
+  readonly token: AccessToken;
+}
+
+/** The prefix lets secret scanners find a token that was committed by mistake. */
+export function newTokenSecret(): string {
+  return `sth_${randomBytes(TOKEN_BYTES).toString("base64url")}`;
+}
+
+/** @throws AppError USER_NOT_FOUND | ORGANIZATION_NOT_FOUND */
+export async function createToken(ctx: Context, access: AdminAccess, input: NewToken): Promise<CreatedToken> {
+  const { name, owner, expiresInSeconds } = input;
+  const secret = newTokenSecret();
+  const nowMs = ctx.nowMs();
+  const stored = {
+    id: ctx.newId(),
+    name,
+    kind: owner.kind,
+    login: owner.kind === "person" ? owner.login : null,
+    organization: owner.kind === "machine" ? owner.organization : null,
+    role: owner.kind === "machine" ? owner.role : null,
+    createdBy: access.principal.identity.login,
+    expiresMs: expiresInSeconds === null ? null : nowMs + expiresInSeconds * 1000,
+  };
+  const outcome = await ctx.db.createToken({ ...stored, tokenHash: hashToken(secret), nowMs });
+  switch (outcome) {
+    case "created":
+      break;
+    case "no_user":
+      throw new AppError("USER_NOT_FOUND", { login: stored.login ?? "" });
+    case "no_organization":
+      throw new AppError("ORGANIZATION_NOT_FOUND", { organization: stored.organization ?? "" });
+    default:
+      return outcome satisfies never;
+  }
+  if (stored.expiresMs !== null) ctx.deadlines.note(stored.expiresMs);
+  const holder = stored.login ?? stored.role;
+  await audit(
+    ctx,
+    access.principal,
+    "token.create",
+    stored.organization,
+    `${stored.id} (${holder}: ${name})`,
+  );
+  return { secret, token: { ...stored, createdMs: nowMs, lastUsedMs: null, revokedMs: null } };
+}
+
+/**
+ * Ends a token at once. Again is fine: a retry must not fail. An id that never was does fail, since whoever
+ * mistypes one would believe the token gone.
+ * @throws AppError TOKEN_NOT_FOUND
+ */
+export async function revokeToken(ctx: Context, access: AdminAccess, id: string): Promise<void> {
+  const nowMs = ctx.nowMs();
+  const outcome = await ctx.db.revokeToken({ id, nowMs });
+  switch (outcome) {
+    case "revoked":
+      ctx.deadlines.note(nowMs);
+      await audit(ctx, access.principal, "token.revoke", null, id);
+      return;
+    case "already_revoked":
+      return;
+    case "absent":
+      throw new AppError("TOKEN_NOT_FOUND", { tokenId: id });
+    default:
+      outcome satisfies never;
+  }
+}

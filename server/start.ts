@@ -1,0 +1,191 @@
+/** Wires everything: secrets, lock, adapters, context, app; listens; drains. Tests start servers through it too. */
+import { createHash, randomUUID } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { openDatabase } from "../db-adapters/open.ts";
+import { acquireInstance, type Instance, type Owner } from "../db-adapters/sqlite/instance-guard.ts";
+import { openBlobStore } from "../storage-adapters/open.ts";
+import type { InstanceStatus } from "./admin/deps.ts";
+import { createApp } from "./app.ts";
+import { createDocumentStore } from "./blobs/documents.ts";
+import { type PreparedDataDir, prepareDataDir } from "./config/first-run.ts";
+import type { Config } from "./config/schema.ts";
+import type { Context } from "./context.ts";
+import { canaryFor, checkCanary } from "./crypto/canary.ts";
+import { createKeyring, type Keyring, keyIdOf } from "./crypto/keyring.ts";
+import type { Health } from "./http/health.ts";
+import { createMetrics } from "./http/metrics.ts";
+import { SignInGuard } from "./http/sign-in-guard.ts";
+import { startTracing } from "./http/tracing.ts";
+import { Deadlines } from "./jobs/deadlines.ts";
+import { Scheduler } from "./jobs/scheduler.ts";
+import { createReplayer } from "./services/replayer.ts";
+import { VERSION } from "./version.ts";
+
+export class WrongEncryptionKeyError extends Error {
+  override readonly name = "WrongEncryptionKeyError";
+}
+
+export interface RunningServer {
+  readonly ctx: Context;
+  readonly prepared: PreparedDataDir;
+  readonly scheduler: Scheduler;
+  readonly port: number;
+  /** Stops taking requests, finishes those under way, closes everything, lets go of the data folder. */
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Tests bring a clock of their own. */
+  readonly nowMs?: () => number;
+  /** The cron, off in tests that tick by hand. */
+  readonly isCronOn?: boolean;
+  readonly onWait?: (owner: Owner) => void;
+  /** The data folder was taken over: nothing may be written any more. */
+  readonly onLost?: (reason: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+const CANARY_SETTING = "encryption canary";
+/** Longest that a client may take over its request line and headers. */
+const HEADERS_TIMEOUT_MS = 30_000;
+/** Longer than a balancer's idle timeout, so that it is never we who close under its request. */
+const KEEP_ALIVE_MS = 75_000;
+
+export async function startServer(options: StartOptions): Promise<RunningServer> {
+  const { config, log } = options;
+  const closers: (() => Promise<void> | void)[] = [];
+  const closeAll = async () => {
+    for (const close of closers.reverse()) await close();
+  };
+  try {
+    const prepared = await prepareDataDir(config);
+    for (const warning of prepared.warnings) log.warn(warning);
+    if (config.otlpEndpoint !== null) closers.push(await startTracing(config.otlpEndpoint, VERSION));
+    const instance = await takeFolder(options);
+    closers.push(() => instance.release());
+    const ctx = await openContext(options, prepared, instance, closers);
+    const guard = new SignInGuard(config.authFailuresPerMinute, ctx.nowMs);
+    const scheduler = new Scheduler(ctx, guard);
+    const health: Health = { isDraining: false };
+    const server = createServer(createApp({ ctx, guard, health, instance: statusOf(instance, ctx.nowMs()) }));
+    const port = await listen(server, config);
+    if (options.isCronOn ?? true) scheduler.start();
+    const stop = async () => {
+      health.isDraining = true;
+      await drain(server, config.shutdownSeconds * 1000);
+      await scheduler.stop();
+      await closeAll();
+    };
+    return { ctx, prepared, scheduler, port, stop };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** One instance a data folder: the lock comes before anything is opened. */
+function takeFolder(options: StartOptions): Promise<Instance> {
+  const { config, log } = options;
+  return acquireInstance({
+    dir: config.dataDir,
+    onWait: (owner) => options.onWait?.(owner),
+    onLost: (reason) => {
+      log.fatal({ reason }, "this instance lost the data folder");
+      options.onLost?.(reason);
+    },
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+}
+
+/** The owner record as the admin API shows it. */
+function statusOf(instance: Instance, startedMs: number): InstanceStatus {
+  const owner = Object.entries(instance.owner).map(([name, value]) => [name, String(value)]);
+  return { version: VERSION, startedMs, owner: Object.fromEntries(owner) };
+}
+
+async function openContext(
+  options: StartOptions,
+  prepared: PreparedDataDir,
+  instance: Instance,
+  closers: (() => Promise<void> | void)[],
+): Promise<Context> {
+  const { config, log } = options;
+  const metrics = createMetrics();
+  closers.push(() => metrics.close());
+  const [db, blobs] = await Promise.all([
+    openDatabase({
+      kind: "sqlite",
+      path: join(config.dataDir, "statehouse.db"),
+      journalMode: config.journalMode,
+      fence: instance.fence,
+      onCommit: (size, durationMs) => {
+        metrics.commits.observe(size);
+        metrics.commitSeconds.observe(durationMs / 1000);
+      },
+      log: ({ level, msg, ...fields }) => log[level](fields, msg),
+    }),
+    openBlobStore({ kind: "local-disk", root: join(config.dataDir, "blobs") }),
+  ]);
+  closers.push(() => db.close());
+  closers.push(() => blobs.close());
+  const keyring = createKeyring(
+    [prepared.encryptionKey, ...prepared.previousKeys].map((key) => ({ id: keyIdOf(key), key })),
+  );
+  const replayer = createReplayer((where, durationMs) =>
+    metrics.replays.observe({ where }, durationMs / 1000),
+  );
+  closers.push(() => replayer.close());
+  const ctx: Context = {
+    config,
+    db,
+    blobs,
+    documents: createDocumentStore(blobs, keyring),
+    keyring,
+    replayer,
+    deadlines: new Deadlines(),
+    metrics,
+    log,
+    adminTokenHash: createHash("sha256").update(prepared.adminToken).digest(),
+    nowMs: options.nowMs ?? Date.now,
+    newId: randomUUID,
+  };
+  await requireRightKey(ctx, keyring);
+  await ctx.db.createOrganization({ id: ctx.newId(), name: config.defaultOrg, nowMs: ctx.nowMs() });
+  return ctx;
+}
+
+/** Found out now, not at the first decryption. */
+async function requireRightKey(ctx: Context, keyring: Keyring): Promise<void> {
+  const fresh = Buffer.from(canaryFor(keyring)).toString("base64");
+  const stored = await ctx.db.claimSetting(CANARY_SETTING, fresh);
+  if (checkCanary(keyring, Buffer.from(stored, "base64")) === "match") return;
+  throw new WrongEncryptionKeyError(
+    `The encryption key is not the one that the data in ${ctx.config.dataDir} was written with. ` +
+      "Start with the right STATEHOUSE_ENCRYPTION_KEY, or list the old key in STATEHOUSE_PREVIOUS_ENCRYPTION_KEYS.",
+  );
+}
+
+async function listen(server: Server, config: Config): Promise<number> {
+  server.requestTimeout = config.requestTimeoutSeconds * 1000;
+  server.headersTimeout = Math.min(HEADERS_TIMEOUT_MS, server.requestTimeout);
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Requests under way may finish; whoever is still there at the end of the grace is cut off. */
+async function drain(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}

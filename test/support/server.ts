@@ -1,0 +1,57 @@
+/** Real servers for tests: the whole app on a free port over a fresh folder, gone when the test ends. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pino from "pino";
+import { onTestFinished } from "vitest";
+import { readConfig } from "../../server/config/read.ts";
+import { type RunningServer, startServer } from "../../server/start.ts";
+
+export const ADMIN_TOKEN = "sth_admin_for_tests_only_0123456789";
+export const ORG = "main";
+
+export interface TestServer extends RunningServer {
+  readonly url: string;
+  readonly dataDir: string;
+  /** What the server logged, a line each. */
+  readonly logLines: string[];
+}
+
+export interface TestServerOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly dataDir?: string;
+  readonly nowMs?: () => number;
+}
+
+export async function makeTempDir(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), "statehouse-test-"));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** Started with its cron off: tests tick by hand. */
+export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const dataDir = options.dataDir ?? (await makeTempDir());
+  const config = readConfig({
+    STATEHOUSE_PORT: "0",
+    STATEHOUSE_DATA_DIR: dataDir,
+    STATEHOUSE_ADMIN_TOKEN: ADMIN_TOKEN,
+    ...options.env,
+  });
+  const logLines: string[] = [];
+  const log = pino({ level: "debug" }, { write: (line: string) => void logLines.push(line) });
+  const server = await startServer({
+    config,
+    log,
+    isCronOn: false,
+    ...(options.nowMs === undefined ? {} : { nowMs: options.nowMs }),
+  });
+  let isStopped = false;
+  const stop = async () => {
+    if (isStopped) return;
+    isStopped = true;
+    await server.stop();
+  };
+  onTestFinished(stop);
+  return { ...server, stop, url: `http://127.0.0.1:${server.port}`, dataDir, logLines };
+}
