@@ -20,7 +20,7 @@ const SECRET_MEMBERS = [
 const REDACTED = SECRET_MEMBERS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 /** Lines wait this long at most before they are written together. */
 const FLUSH_MS = 200;
-const BUFFER_BYTES = 16 * 1024;
+const BUFFER_BYTES = 8 * 1024;
 
 export interface LogSink {
   readonly log: Logger;

@@ -3,12 +3,12 @@
  * database's thread asks here before each commit, so that an instance which was suspended while another took
  * over writes nothing when it wakes.
  */
-import { readOwner } from "./owner-record.ts";
+import { readOwnerSync } from "./owner-record.ts";
 
 /** Crosses threads as it is. */
 export interface FenceHandle {
   /** The fencing number that the record must show. */
-  readonly fence: number;
+  readonly number: number;
   readonly recordPath: string;
   /** Past half of this since the last proof, the record is read again before a commit. */
   readonly staleMs: number;
@@ -40,8 +40,9 @@ export class Fence {
     return Atomics.load(this.#cells, LOST) === 1n;
   }
 
-  markProven(): void {
-    Atomics.store(this.#cells, PROVEN_MS, BigInt(this.#nowMs()));
+  /** The record showed our number at `atMs` or later. */
+  markProven(atMs: number = this.#nowMs()): void {
+    Atomics.store(this.#cells, PROVEN_MS, BigInt(atMs));
   }
 
   markLost(): void {
@@ -51,13 +52,11 @@ export class Fence {
   /** Reads the record: true when it still shows our number. Throws when it can't be read. */
   prove(): boolean {
     if (this.lost) return false;
-    const owner = readOwner(this.handle.recordPath);
-    if (owner?.fence === this.handle.fence) {
-      this.markProven();
-      return true;
-    }
-    this.markLost();
-    return false;
+    const startedMs = this.#nowMs();
+    const owner = readOwnerSync(this.handle.recordPath);
+    if (owner?.fence === this.handle.number) this.markProven(startedMs);
+    else this.markLost();
+    return !this.lost;
   }
 
   /** Null when a commit is allowed; else why not. A clock that went back counts as old proof. */

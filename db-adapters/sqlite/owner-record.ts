@@ -3,7 +3,8 @@
  * it writes into its own open file alone, always the whole record at one length. An owner that was replaced
  * therefore writes to a file that nobody sees any more, and can't overwrite its successor's record.
  */
-import { closeSync, fdatasyncSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { type FileHandle, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
 export interface Owner {
@@ -27,52 +28,69 @@ function bytesOf(owner: Owner): Buffer {
   return Buffer.from(text.padEnd(RECORD_BYTES, " "));
 }
 
-/**
- * The record; null when there is none or it holds nothing.
- * @throws when it can't be read or isn't a record
- */
-export function readOwner(path: string): Owner | null {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8").trim();
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
-  return text === "" ? null : (JSON.parse(text) as Owner);
+function ownerOf(text: string): Owner | null {
+  const record = text.trim();
+  return record === "" ? null : (JSON.parse(record) as Owner);
 }
 
-function syncFolder(path: string): void {
-  const fd = openSync(dirname(path), "r");
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+/**
+ * The record; null when there is none. For the database's thread, which may not go on before it knows.
+ * @throws when it can't be read or isn't a record
+ */
+export function readOwnerSync(path: string): Owner | null {
   try {
-    fsyncSync(fd);
+    return ownerOf(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+/** The same, without holding up the thread: on a network file system it takes milliseconds. */
+export async function readOwner(path: string): Promise<Owner | null> {
+  try {
+    return ownerOf(await readFile(path, "utf8"));
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
   } finally {
-    closeSync(fd);
+    await folder.close();
   }
 }
 
 /** The record of the present owner, kept open. */
 export class OwnerFile {
-  readonly #fd: number;
+  readonly #file: FileHandle;
   #owner: Owner;
 
-  private constructor(fd: number, owner: Owner) {
-    this.#fd = fd;
+  private constructor(file: FileHandle, owner: Owner) {
+    this.#file = file;
     this.#owner = owner;
   }
 
   /** Makes `owner` the owner; durable on return. */
-  static replace(path: string, owner: Owner): OwnerFile {
+  static async replace(path: string, owner: Owner): Promise<OwnerFile> {
     const temp = `${path}.${owner.fence}.tmp`;
-    const fd = openSync(temp, "w");
+    const file = await open(temp, "w", 0o600);
     try {
-      writeSync(fd, bytesOf(owner), 0, RECORD_BYTES, 0);
-      fsyncSync(fd);
-      renameSync(temp, path);
-      syncFolder(path);
-      return new OwnerFile(fd, owner);
+      await file.write(bytesOf(owner), 0, RECORD_BYTES, 0);
+      await file.sync();
+      await rename(temp, path);
+      await syncFolder(path);
+      return new OwnerFile(file, owner);
     } catch (error) {
-      closeSync(fd);
+      await file.close();
       throw error;
     }
   }
@@ -81,14 +99,14 @@ export class OwnerFile {
     return this.#owner;
   }
 
-  /** Rewrites the record in place. */
-  write(changes: Partial<Pick<Owner, "heartbeatMs" | "releasedMs">>): void {
+  /** Rewrites the record in place; durable on return. */
+  async write(changes: Partial<Pick<Owner, "heartbeatMs" | "releasedMs">>): Promise<void> {
     this.#owner = { ...this.#owner, ...changes };
-    writeSync(this.#fd, bytesOf(this.#owner), 0, RECORD_BYTES, 0);
-    fdatasyncSync(this.#fd);
+    await this.#file.write(bytesOf(this.#owner), 0, RECORD_BYTES, 0);
+    await this.#file.datasync();
   }
 
-  close(): void {
-    closeSync(this.#fd);
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }

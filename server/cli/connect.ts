@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { dataDirPaths } from "../config/data-dir.ts";
 import { type Environment, readConfig, withDotEnv } from "../config/read.ts";
 import type { Config } from "../config/schema.ts";
-import { findSecretFile } from "../config/secret-files.ts";
+import { findAdminToken } from "../config/stored-secrets.ts";
 import { directUrl, shownUrl } from "../config/urls.ts";
 import { describeOwner } from "../doctor/probes.ts";
 import { AdminApi } from "./admin-api.ts";
@@ -60,13 +60,6 @@ export async function isAlive(baseUrl: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** The admin token that the settings or the data folder give; null when neither does. */
-export async function findAdminToken(config: Config): Promise<string | null> {
-  if (config.adminToken !== null) return config.adminToken;
-  const file = await findSecretFile(dataDirPaths(config.dataDir).adminToken);
-  return file === null || file.value === "" ? null : file.value;
 }
 
 async function connect(

@@ -99,7 +99,7 @@ export function readDocument(
     for await (const chunk of body) {
       const pieces = reader.scan(scanner, chunk);
       if (!reader.deploymentBegan) {
-        held.push(...pieces);
+        for (const piece of pieces) held.push(piece);
         heldBytes += chunk.length;
         if (heldBytes > BYTES_BEFORE_DEPLOYMENT_MAX)
           throw wrongShape("'deployment' comes too late in the body");

@@ -53,6 +53,24 @@ function text(name: TextFact): FactSetter {
   };
 }
 
+/** Text that tends to be that of the resource before: then it is not decoded again, and both share one string. */
+function repeatedText(name: TextFact): FactSetter {
+  let lastRaw = Buffer.alloc(0);
+  let lastText = "";
+  return (facts, raw) => {
+    if (lastRaw.equals(raw)) {
+      facts[name] = lastText;
+      return true;
+    }
+    const value = stringOf(raw);
+    if (value === null) return false;
+    lastRaw = Buffer.from(raw);
+    lastText = value;
+    facts[name] = value;
+    return true;
+  };
+}
+
 function flag(name: FlagFact): FactSetter {
   return (facts, raw) => {
     facts[name] = isTrue(raw);
@@ -99,10 +117,10 @@ function isTextList(value: unknown): value is string[] {
 
 const SETTERS: ReadonlyMap<string, FactSetter> = new Map<string, FactSetter>([
   ["urn", text("urn")],
-  ["type", text("type")],
+  ["type", repeatedText("type")],
   ["id", text("id")],
-  ["parent", text("parent")],
-  ["provider", text("provider")],
+  ["parent", repeatedText("parent")],
+  ["provider", repeatedText("provider")],
   ["deletedWith", text("deletedWith")],
   ["viewOf", text("viewOf")],
   ["custom", flag("custom")],
@@ -127,7 +145,8 @@ export function isFact(member: string): boolean {
 export function setFact(facts: ResourceFacts, member: string, raw: Uint8Array): void {
   const setter = SETTERS.get(member);
   if (setter === undefined || isNull(raw)) return;
-  if (!setter(facts, raw)) facts.mistyped = [...facts.mistyped, member];
+  if (setter(facts, raw) || facts.mistyped.includes(member)) return;
+  facts.mistyped = [...facts.mistyped, member];
 }
 
 /** All FEATURE_BITS of a resource. */

@@ -26,7 +26,7 @@ export interface DatabaseInfo {
   readonly programSchemaVersion: string;
   readonly schema: "current" | "older" | "newer";
   /** Whether the encryption key is the one that the data was written with. */
-  readonly canary: "match" | "wrong_key" | "absent";
+  readonly canary: "match" | "wrong_key" | "absent" | "no_key";
 }
 
 /** The probes that know the database's engine; `main.ts` gives them. */

@@ -10,8 +10,8 @@ export const CreateStack = z.object({
   stackName: z.string(),
   tags: TagMap.nullish(),
   /** Taken from the raw body, so that its bytes stay as they are. */
-  state: z.unknown(),
-  config: z.unknown(),
+  state: z.unknown().optional(),
+  config: z.unknown().optional(),
 });
 
 export const Tags = TagMap.nullable();

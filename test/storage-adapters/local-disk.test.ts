@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type BlobStore, BlobStoreUnavailableError } from "../../storage-adapters/contract.ts";
 import { openLocalDisk } from "../../storage-adapters/local-disk.ts";
@@ -99,6 +100,19 @@ describe("local-disk", () => {
     expect(await readdir(join(root, "tmp"))).toEqual([]);
   });
 
+  it("leaves nothing, and keeps the old blob, when the disk fails amid a write", async () => {
+    const root = await makeTempDir();
+    const store = await openLocalDisk({ root });
+    await store.put("a", [Buffer.from("old")], ROOMY);
+    // A limit on file sizes is the failure that needs no disk of our own: write() answers EFBIG past 100 KiB.
+    const script = join(import.meta.dirname, "put-once.ts");
+    const child = spawn("bash", ["-c", 'ulimit -f 100; exec "$0" "$@"', process.execPath, script, root]);
+    const [output] = await Promise.all([text(child.stdout), once(child, "close")]);
+    expect(JSON.parse(output)).toEqual({ name: "BlobStoreUnavailableError", cause: "EFBIG" });
+    expect(await readdir(join(root, "tmp"))).toEqual([]);
+    expect(await store.find("a")).toMatchObject({ sizeBytes: 3 });
+  });
+
   it("says so when its folder can't be made", async () => {
     const root = await makeTempDir();
     await writeFile(join(root, "file"), "");
@@ -135,7 +149,7 @@ describe("local-disk: kill -9", { timeout: 60_000 }, () => {
 
 /** Keys that the child said it had put, before it was killed after `afterMs` of putting. */
 async function putUntilKilled(root: string, afterMs: number): Promise<Set<string>> {
-  const script = join(dirname(import.meta.filename), "put-forever.ts");
+  const script = join(import.meta.dirname, "put-forever.ts");
   const child = spawn(process.execPath, [script, root], { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
