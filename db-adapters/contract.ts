@@ -461,7 +461,7 @@ export interface UpdateStore {
 
   /** Real updates that were started, newest first. `page` is 1-based. */
   listHistory(stackId: string, page: { page: number; pageSize: number }): Promise<Update[]>;
-  /** Dry runs, newest first. */
+  /** Dry runs that were started, newest first. */
   listPreviews(stackId: string, page: { page: number; pageSize: number }): Promise<Update[]>;
   /** The real update with this version. */
   findUpdateByVersion(stackId: string, version: number): Promise<Update | null>;

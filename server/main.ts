@@ -1,4 +1,19 @@
-import { readConfig, withDotEnv } from "./config/read.ts";
+#!/usr/bin/env node
+import { runCommandLine } from "./cli/index.ts";
+import { machineProbes } from "./doctor/probes.ts";
+import { engineProbes, migrate, withLocalServer } from "./engine.ts";
 import { serve } from "./serve.ts";
+import { VERSION } from "./version.ts";
 
-await serve(readConfig(withDotEnv(process.env, process.cwd())));
+process.exitCode = await runCommandLine(process.argv.slice(2), {
+  env: process.env,
+  cwd: process.cwd(),
+  version: VERSION,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  serve,
+  migrate,
+  withLocalServer,
+  findOwner: engineProbes.findOwner,
+  doctorProbes: () => ({ ...machineProbes, ...engineProbes }),
+});

@@ -50,7 +50,7 @@ export interface StartOptions {
   readonly signal?: AbortSignal;
 }
 
-const CANARY_SETTING = "encryption canary";
+export const CANARY_SETTING = "encryption canary";
 /** Longest that a client may take over its request line and headers. */
 const HEADERS_TIMEOUT_MS = 30_000;
 /** Longer than a balancer's idle timeout, so that it is never we who close under its request. */

@@ -13,6 +13,7 @@ export interface HeldLock {
 export function tryLock(path: string): HeldLock | null {
   const connection = new SqliteDatabase(path, { timeout: 0 });
   try {
+    connection.pragma("journal_mode = memory"); // else a journal file appears beside the lock
     connection.exec("begin exclusive");
     return { release: () => void connection.close() };
   } catch (error) {

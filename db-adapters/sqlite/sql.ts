@@ -14,35 +14,49 @@ function withStablePlan(text: string): string {
   return text.replace(/([=<>]|\blimit|\boffset) \?/g, "$1 +?");
 }
 
+/** A statement that names its parameters by number (`?1`) takes an object in place of a list. */
+interface Prepared {
+  readonly statement: Statement<unknown[], unknown>;
+  readonly isNumbered: boolean;
+}
+
+function bindings({ isNumbered }: Prepared, values: readonly Value[]): readonly unknown[] {
+  return isNumbered ? [{ ...[null, ...values] }] : values;
+}
+
 export class Sql {
   readonly connection: Connection;
-  readonly #statements = new Map<string, Statement<unknown[], unknown>>();
+  readonly #statements = new Map<string, Prepared>();
 
   constructor(connection: Connection) {
     this.connection = connection;
   }
 
-  #prepared(text: string): Statement<unknown[], unknown> {
-    let statement = this.#statements.get(text);
-    if (statement === undefined) {
-      statement = this.connection.prepare(withStablePlan(text));
-      this.#statements.set(text, statement);
+  #prepared(text: string): Prepared {
+    let prepared = this.#statements.get(text);
+    if (prepared === undefined) {
+      const statement = this.connection.prepare(withStablePlan(text));
+      prepared = { statement, isNumbered: text.includes("?1") };
+      this.#statements.set(text, prepared);
     }
-    return statement;
+    return prepared;
   }
 
   /** The first row; null for none. `Row` is believed: the schema's types name the columns. */
   get<Row>(text: string, ...values: Value[]): Row | null {
-    return (this.#prepared(text).get(...values) as Row | undefined) ?? null;
+    const prepared = this.#prepared(text);
+    return (prepared.statement.get(...bindings(prepared, values)) as Row | undefined) ?? null;
   }
 
   all<Row>(text: string, ...values: Value[]): Row[] {
-    return this.#prepared(text).all(...values) as Row[];
+    const prepared = this.#prepared(text);
+    return prepared.statement.all(...bindings(prepared, values)) as Row[];
   }
 
   /** Runs a change; answers how many rows it touched (triggers not counted). */
   run(text: string, ...values: Value[]): number {
-    return this.#prepared(text).run(...values).changes;
+    const prepared = this.#prepared(text);
+    return prepared.statement.run(...bindings(prepared, values)).changes;
   }
 
   /** Inserts one row whose keys are its columns. Rows of one table must always carry the same keys. */

@@ -23,7 +23,7 @@ const INFO = {
     "Times are ISO 8601 in UTC. Lists come in pages: give `nextCursor` back as `cursor` until there is none.",
 } as const;
 
-/** Every endpoint; those of `others` are only described here, and mounted too. */
+/** Every endpoint of the document. `others` are other JSON APIs that are described in it and served with it. */
 export function adminEndpoints(deps: AdminDeps, others: readonly Endpoint[] = []): readonly Endpoint[] {
   const described = [
     ...statusEndpoints(deps),

@@ -40,14 +40,15 @@ export async function withAdminApi<T>(
     return await run(await connect(config, options, baseUrl, baseUrl), config);
   }
   const candidates = [config.publicUrl, directUrl(config)].filter((url) => url !== null);
+  // The CLI keeps its sign-ins by address, so people are always told the one address of the first start.
+  const shown = shownUrl(config, config.port);
   for (const baseUrl of candidates) {
-    if (await isAlive(baseUrl)) return await run(await connect(config, options, baseUrl, baseUrl), config);
+    if (await isAlive(baseUrl)) return await run(await connect(config, options, baseUrl, shown), config);
   }
   await requireFreeDataDir(deps, config, candidates);
   deps.stderr.write(`No server is running: working on ${config.dataDir} directly.\n`);
   return await deps.withLocalServer(config, async (baseUrl) => {
-    const api = await connect(config, options, baseUrl, shownUrl(config, config.port));
-    return await run(api, config);
+    return await run(await connect(config, options, baseUrl, shown), config);
   });
 }
 

@@ -12,7 +12,7 @@ const KEY = "encryption key";
 /** What we use of GET /api/admin/v1/status. */
 const Status = z.looseObject({
   version: z.string().optional(),
-  database: z.looseObject({ schemaVersion: z.union([z.string(), z.number()]).optional() }),
+  database: z.looseObject({ schema: z.string().optional() }),
 });
 
 /** Nobody has the folder: the database may be opened for a look. */
@@ -53,10 +53,7 @@ export async function checkRunningServer(
     });
     if (!response.ok) return warn(SCHEMA, `the server at ${url} answers ${response.status}`, advice);
     const { database, version } = Status.parse(await response.json());
-    return ok(
-      SCHEMA,
-      `${database.schemaVersion ?? "current"}, says the running server ${version ?? ""}`.trim(),
-    );
+    return ok(SCHEMA, `${database.schema ?? "current"}, says the running server ${version ?? ""}`.trim());
   });
   const isAnswered = status.status === "ok";
   if (isAnswered) return [status, ok(KEY, "the running server opened the data with it")];

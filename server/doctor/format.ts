@@ -18,6 +18,6 @@ export function formatChecks(checks: readonly Check[], isColoured: boolean): str
 function summary(checks: readonly Check[]): string {
   const failed = checks.filter(({ status }) => status === "fail").length;
   const warned = checks.filter(({ status }) => status === "warn").length;
-  if (failed === 0 && warned === 0) return `All ${checks.length} checks are fine.`;
+  if (failed === 0 && warned === 0) return "All checks are fine.";
   return `${checks.length} checks: ${failed} failed, ${warned} with a warning.`;
 }

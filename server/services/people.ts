@@ -6,13 +6,13 @@ import { ADMIN_LOGIN, type AdminAccess } from "../http/access.ts";
 import { isOwnerName } from "../rules/names.ts";
 import { audit } from "./audit.ts";
 
+/** `isOwnerName` in words. */
+export const OWNER_NAME_RULE = "3 to 40 letters, digits, - and _, the first and last a letter or digit";
+
 function checkOwnerName(name: string): void {
   if (isOwnerName(name)) return;
   throw new AppError("INVALID_NAME", {}, { detail: OWNER_NAME_RULE });
 }
-
-/** `isOwnerName` in words. */
-export const OWNER_NAME_RULE = "3 to 40 letters, digits, - and _, the first and last a letter or digit";
 
 /** @throws AppError INVALID_NAME | ORGANIZATION_EXISTS */
 export async function createOrganization(

@@ -1,0 +1,71 @@
+/** What commands beside the server ask of the storage: probes for `doctor`, and the server for a moment. */
+import { join } from "node:path";
+import pino from "pino";
+import { fileSystemOf } from "../db-adapters/sqlite/file-system.ts";
+import { findInstance, inspectDatabase } from "../db-adapters/sqlite/inspect.ts";
+import { chooseJournaling } from "../db-adapters/sqlite/journal-mode.ts";
+import { dataDirPaths } from "./config/data-dir.ts";
+import type { Config } from "./config/schema.ts";
+import { findEncryptionKey } from "./config/stored-secrets.ts";
+import { checkCanary } from "./crypto/canary.ts";
+import { createKeyring, keyIdOf } from "./crypto/keyring.ts";
+import type { DatabaseInfo, EngineProbes } from "./doctor/probes.ts";
+import { CANARY_SETTING, startServer } from "./start.ts";
+
+/** How long a command waits for a data folder that somebody has just taken. */
+const TAKE_FOLDER_MS = 5_000;
+
+export const engineProbes: EngineProbes = {
+  fileSystem: fileSystemOf,
+  journalMode: (config) => chooseJournaling(config.journalMode, fileSystemOf(config.dataDir)),
+  findOwner: async (config) => findInstance(config.dataDir),
+  inspectDatabase: inspect,
+};
+
+async function inspect(config: Config): Promise<DatabaseInfo | null> {
+  const found = inspectDatabase(dataDirPaths(config.dataDir).database);
+  if (found === null) return null;
+  const { schemaVersion, programSchemaVersion, settings } = found;
+  const order = Math.sign(schemaVersion - programSchemaVersion);
+  return {
+    schemaVersion: String(schemaVersion),
+    programSchemaVersion: String(programSchemaVersion),
+    schema: order === 0 ? "current" : order < 0 ? "older" : "newer",
+    canary: await canaryState(config, settings.get(CANARY_SETTING)),
+  };
+}
+
+async function canaryState(config: Config, stored: string | undefined): Promise<DatabaseInfo["canary"]> {
+  if (stored === undefined) return "absent";
+  const current = await findEncryptionKey(config);
+  if (current === null) return "no_key";
+  const previous = config.previousEncryptionKeys.map((hex) => Buffer.from(hex, "hex"));
+  const keyring = createKeyring([current, ...previous].map((key) => ({ id: keyIdOf(key), key })));
+  return checkCanary(keyring, Buffer.from(stored, "base64"));
+}
+
+/** The same server on a free loopback port, without its cron, for as long as `fn` runs. */
+export async function withLocalServer<T>(config: Config, fn: (baseUrl: string) => Promise<T>): Promise<T> {
+  const server = await startServer({
+    config: { ...config, host: "127.0.0.1", port: 0 },
+    log: pino({ level: "silent" }),
+    isCronOn: false,
+    signal: AbortSignal.timeout(TAKE_FOLDER_MS),
+  });
+  try {
+    return await fn(`http://127.0.0.1:${server.port}`);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Brings the database to this program's schema by opening it once. */
+export async function migrate(config: Config): Promise<string> {
+  const before = inspectDatabase(join(config.dataDir, "statehouse.db"));
+  await withLocalServer(config, async () => undefined);
+  const after = inspectDatabase(join(config.dataDir, "statehouse.db"));
+  const version = after?.schemaVersion ?? 0;
+  return before?.schemaVersion === version
+    ? `The schema is at version ${version}; there was nothing to do.`
+    : `The schema went from version ${before?.schemaVersion ?? 0} to ${version}.`;
+}
