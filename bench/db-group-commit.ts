@@ -26,6 +26,11 @@ function batchOf(count: number) {
   };
 }
 
+function append(db: Database) {
+  batches += 1;
+  return db.appendJournal(batchOf(batches));
+}
+
 async function prepare(
   db: Pick<Database, "createOrganization" | "createStack" | "createUpdate" | "startUpdate">,
 ) {
@@ -55,8 +60,7 @@ async function throughput(db: Database, durationMs: number): Promise<number> {
   let done = 0;
   const client = async () => {
     while (performance.now() - startedMs < durationMs) {
-      batches += 1;
-      await db.appendJournal(batchOf(batches));
+      await append(db);
       done += 1;
     }
   };
@@ -89,7 +93,11 @@ enableCompileCache();
 const commits: number[] = [];
 const openedAtMs = performance.now();
 const path = join(folder, "bench.db");
-const options = { path, journalMode: mode, onCommit: (size: number) => void commits.push(size) } as const;
+// A rollback journal is for network file systems, and is measured as it runs there: with the lock kept.
+const kind = mode === "wal" ? "local" : "network";
+const fileSystem = { type: "bench", mountPoint: folder, kind } as const;
+const onCommit = (size: number) => void commits.push(size);
+const options = { path, journalMode: mode, fileSystem, onCommit } as const;
 const first = await openSqlite(options);
 console.log(`open, new file: ${(performance.now() - openedAtMs).toFixed(1)} ms`);
 await prepare(first);
@@ -99,7 +107,7 @@ const db = await openSqlite(options);
 console.log(`open, existing file: ${(performance.now() - reopenedAtMs).toFixed(1)} ms`);
 console.log(`mode ${mode}; appendJournal as a step: ${await stepCost()}`);
 console.log(`ping: ${await latency(2_000, () => db.ping())}`);
-console.log(`lone append: ${await latency(300, () => db.appendJournal(batchOf((batches += 1))))}`);
+console.log(`lone append: ${await latency(300, () => append(db))}`);
 commits.length = 0;
 const perSecond = await throughput(db, 4_000);
 const meanBatch = commits.reduce((sum, size) => sum + size, 0) / commits.length;

@@ -126,7 +126,8 @@ export async function startAdapter(input: WorkerInput, onCommit?: CommitObserver
   // A thread doesn't inherit the main thread's compile cache: without it, stripping types doubles its start.
   const cacheDir = getCompileCacheDir();
   const env = cacheDir === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: cacheDir };
-  const entry = new URL("./worker.ts", import.meta.url);
+  // The bundle keeps all its entries in one folder (scripts/build.ts).
+  const entry = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./sqlite-worker.js", import.meta.url);
   const worker = new Worker(entry, { workerData: input, name: "sqlite", env });
   await whenOpened(worker);
   const client = new WorkerClient(worker, onCommit);

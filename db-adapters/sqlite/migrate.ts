@@ -9,7 +9,11 @@ import type { Connection } from "./sql.ts";
 /** Number of migrations that this release knows. A test compares it with the folder. */
 export const SCHEMA_VERSION = 2;
 
-const FOLDER = new URL("./migrations/", import.meta.url);
+/** In the bundle the migrations lie beside it (scripts/build.ts). */
+const FOLDER = new URL(
+  import.meta.url.endsWith(".ts") ? "./migrations/" : "./migrations/sqlite/",
+  import.meta.url,
+);
 const BREAKPOINT = "--> statement-breakpoint";
 
 /** Names of the migrations, in order. */

@@ -14,6 +14,9 @@ const IDLE_MS = 60_000;
 /** A document that nobody starts to read (its store failed) makes way for the next job after this long. */
 const UNREAD_MS = 30_000;
 
+/** The bundle keeps all its entries in one folder (scripts/build.ts). */
+const ENTRY = new URL(`./replay-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+
 export interface ReplayJob {
   readonly base: {
     readonly sizeBytes: number;
@@ -84,7 +87,7 @@ class ReplayWorker {
 
   #acquire(): Worker {
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
-    this.#worker ??= new Worker(new URL("./replay-worker.ts", import.meta.url), { name: "replay" });
+    this.#worker ??= new Worker(ENTRY, { name: "replay" });
     return this.#worker;
   }
 

@@ -32,25 +32,38 @@ describePulumi("an update that does not end as it should", () => {
     return up;
   };
 
+  /** As when the machine of the CLI is lost. */
+  const kill = async (up: Running) => {
+    up.kill("SIGKILL");
+    await up.done;
+    await world().terminal.endLeftovers();
+  };
+
   it("fails with what it made until then, a version and an entry in the history", async () => {
-    await setThings(project, [{ name: "first" }, { name: "bad", fail: true }, { name: "last" }]);
-    expect(await project.fails("up", "--yes", "--skip-preview", "-m", "will not do")).toContain("this thing cannot be made");
+    await setThings(project, [{ name: "first" }]);
+    await project.up();
+    await setThings(project, [{ name: "first", value: "2" }, { name: "bad", fail: true }, { name: "last" }]);
+    const said = await project.fails("up", "--yes", "--skip-preview", "--message", "will not do");
+    expect(said).toContain("this thing cannot be made");
     const state = await project.export();
     expect(state.names).toEqual(["first"]);
+    expect(state.resource("first").outputs).toMatchObject({ value: "2" });
     expect(state.pending).toEqual([]);
-    expect(await history()).toMatchObject([{ version: 1, kind: "update", result: "failed", message: "will not do" }]);
-    expect(await project.json("stack", "output", "--json")).toMatchObject({ first: "id-first", hush: "[secret]" });
-    await setThings(project, [{ name: "first" }, { name: "bad" }, { name: "last" }]);
+    expect(await history()).toMatchObject([
+      { version: 2, kind: "update", result: "failed", message: "will not do" },
+      { version: 1, result: "succeeded" },
+    ]);
+    expect(await project.json("stack", "output", "--json")).toEqual({ first: "id-first", hush: "[secret]" });
+    await setThings(project, [{ name: "first", value: "2" }, { name: "bad" }, { name: "last" }]);
     expect(await project.up()).toContain("+ 2 created");
-    expect(await history()).toMatchObject([{ version: 2, result: "succeeded" }, { version: 1, result: "failed" }]);
-    expect(await ledger(project)).toEqual(["created first", "created bad", "created last"]);
+    expect(await ledger(project)).toEqual(["created first", "updated first", "created bad", "created last"]);
   });
 
   it("keeps a second one out while it runs", async () => {
     const up = await upToTheGate();
     const refused = await project.fails("up", "--yes", "--skip-preview");
     expect(refused).toContain("[409] Conflict: Another update is currently in progress.");
-    expect(await project.ok("preview")).toContain("3 to create");
+    expect(await project.ok("preview")).toContain("+ 4 to create");
     expect(await project.ok("stack")).toMatch(/Update in progress|currently in progress/i);
     const state = await project.export();
     expect(state.names).toEqual([]);
@@ -96,8 +109,7 @@ describePulumi("an update that does not end as it should", () => {
 
   it("is killed: its stack stays taken, until its lease ends and the sweep frees it", async () => {
     const up = await upToTheGate();
-    up.kill("SIGKILL");
-    await up.done;
+    await kill(up);
     await openGate(project, "gate");
     expect(await project.fails("up", "--yes", "--skip-preview")).toContain("[409] Conflict");
     world().advance(LEASE_OVER_MS);
@@ -116,8 +128,7 @@ describePulumi("an update that does not end as it should", () => {
 
   it("is killed: the next up takes over after the end of the lease, and the pending operation can be cleared", async () => {
     const up = await upToTheGate();
-    up.kill("SIGKILL");
-    await up.done;
+    await kill(up);
     world().advance(LEASE_OVER_MS);
     await openGate(project, "gate");
     const next = await project.run("up", "--yes", "--skip-preview");

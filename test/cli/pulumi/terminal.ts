@@ -1,6 +1,6 @@
 /** A person at a terminal: a home folder of their own, projects in it, and the CLI. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { PULUMI_BIN } from "./pulumi.ts";
@@ -230,7 +230,25 @@ export class Terminal {
     return new Project(dir, this.env);
   }
 
+  /**
+   * Ends what commands left behind: plugins outlive a killed CLI by minutes. They are known by their home folder.
+   * Where there is no /proc they end by themselves.
+   */
+  async endLeftovers(): Promise<void> {
+    const pids = (await readdir("/proc").catch(() => [])).filter((it) => /^\d+$/.test(it));
+    for (const pid of pids) {
+      const env = await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "");
+      if (!env.split("\0").includes(`HOME=${this.home}`)) continue;
+      try {
+        process.kill(Number(pid), "SIGKILL");
+      } catch {
+        // it has just ended
+      }
+    }
+  }
+
   async close(): Promise<void> {
+    await this.endLeftovers();
     await rm(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }
