@@ -4,9 +4,26 @@
  */
 import { cp, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
+
+/**
+ * What the server never reaches, but its dependencies load at start: Express's body parsers (with tables of a
+ * hundred encodings) and zod's messages in forty languages. Together a third of the bundle and 8 MB of memory.
+ */
+const unused: Plugin = {
+  name: "unused",
+  setup({ onLoad }) {
+    onLoad({ filter: /node_modules\/body-parser\/index\.js$/ }, () => ({
+      contents: "for (const name of ['json','raw','text','urlencoded']) exports[name] = undefined;",
+    }));
+    onLoad({ filter: /node_modules\/zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: 'export { default as en } from "./en.js";',
+      resolveDir: `${root}node_modules/zod/v4/locales`,
+    }));
+  },
+};
 
 await rm(`${root}dist`, { recursive: true, force: true });
 await build({
@@ -32,6 +49,7 @@ await build({
   banner: {
     js: 'import{createRequire as createRequireForBundle}from"node:module";const require=createRequireForBundle(import.meta.url);',
   },
+  plugins: [unused],
   logLevel: "warning",
 });
 await cp(`${root}db-adapters/sqlite/migrations`, `${root}dist/migrations/sqlite`, { recursive: true });

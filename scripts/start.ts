@@ -4,7 +4,13 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const bundle = `${root}dist/main.js`;
-const SOURCES = ["server/**/*.ts", "db-adapters/**/*.{ts,sql}", "storage-adapters/**/*.ts", "package-lock.json", "scripts/build.ts"];
+const SOURCES = [
+  "server/**/*.ts",
+  "db-adapters/**/*.{ts,sql}",
+  "storage-adapters/**/*.ts",
+  "package-lock.json",
+  "scripts/build.ts",
+];
 
 function isCurrent(): boolean {
   if (!existsSync(bundle)) return false;

@@ -1,4 +1,6 @@
 /** The protocol's calls as the CLI makes them, for tests: raw answers, nothing hidden. */
+import { request } from "node:http";
+import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { ADMIN_TOKEN, ORG, type TestServer } from "./server.ts";
 
@@ -58,10 +60,67 @@ export async function send(
   return { status: response.status, headers: response.headers, text, body: parsed };
 }
 
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** As it came over the wire. */
+  readonly bytes: Buffer;
+}
+
+/** One request with exactly these headers, and the answer with its body as it was sent: nothing is decompressed. */
+export function sendRaw(
+  server: Pick<TestServer, "url">,
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+  body?: Uint8Array,
+): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(server.url);
+    const outgoing = request({ hostname, port, method, path, headers, agent: false }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+      incoming.once("error", reject);
+      incoming.once("end", () =>
+        resolve({
+          status: incoming.statusCode ?? 0,
+          headers: incoming.headers,
+          bytes: Buffer.concat(chunks),
+        }),
+      );
+    });
+    outgoing.once("error", reject);
+    outgoing.end(body);
+  });
+}
+
+/** Writes bytes to a fresh connection and gives back all that comes until the server closes it. */
+export function sendBytes(
+  server: Pick<TestServer, "url">,
+  text: string | Uint8Array,
+  options: { readonly end?: boolean } = {},
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(server.url);
+    const chunks: Buffer[] = [];
+    const socket = connect({ host: hostname, port: Number(port) }, () => {
+      socket.write(text);
+      if (options.end === true) socket.end();
+    });
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    // What came before a reset still counts: a refused body may be cut off.
+    socket.once("error", (error) => (chunks.length === 0 ? reject(error) : undefined));
+    socket.once("close", () => resolve(Buffer.concat(chunks).toString("latin1")));
+  });
+}
+
 /** A stack and the calls on it. */
 export class StackClient {
   readonly server: Pick<TestServer, "url">;
   readonly path: string;
+  readonly org: string;
+  readonly project: string;
+  readonly stack: string;
   readonly options: SendOptions;
 
   constructor(
@@ -72,6 +131,9 @@ export class StackClient {
     org = ORG,
   ) {
     this.server = server;
+    this.org = org;
+    this.project = project;
+    this.stack = stack;
     this.path = `/api/stacks/${org}/${project}/${stack}`;
     this.options = options;
   }
@@ -81,12 +143,11 @@ export class StackClient {
   }
 
   async init(extra: Record<string, unknown> = {}): Promise<this> {
-    const [, , , org, project, stackName] = this.path.split("/");
     const answer = await send(
       this.server,
       "POST",
-      `/api/stacks/${org}/${project}`,
-      { stackName, ...extra },
+      `/api/stacks/${this.org}/${this.project}`,
+      { stackName: this.stack, ...extra },
       this.options,
     );
     if (answer.status !== 200) throw new Error(`stack init: ${answer.status} ${answer.text}`);
@@ -110,6 +171,25 @@ export class StackClient {
 
   start(updateId: string, journal = true): Promise<Answer> {
     return this.send("POST", `/update/${updateId}`, journal ? { journalVersion: 1 } : {});
+  }
+
+  /** The same stack as somebody else sees it. */
+  as(options: SendOptions): StackClient {
+    return new StackClient(this.server, this.project, this.stack, options, this.org);
+  }
+
+  /** Imports a document; throws unless it was taken. */
+  async import(document: unknown): Promise<string> {
+    const answer = await this.send("POST", "/import", document, { gzip: true });
+    if (answer.status !== 200) throw new Error(`import: ${answer.status} ${answer.text}`);
+    return answer.body.updateId as string;
+  }
+
+  /** History entries, newest first. */
+  async history(): Promise<Answer["body"][]> {
+    const answer = await this.send("GET", "/updates?pageSize=100&page=1");
+    if (answer.status !== 200) throw new Error(`history: ${answer.status} ${answer.text}`);
+    return answer.body.updates;
   }
 
   async deployment(version?: number): Promise<Answer["body"]> {
@@ -147,6 +227,19 @@ export class UpdateClient {
 
   checkpoint(deployment: unknown, version = 3): Promise<Answer> {
     return this.send("PATCH", "/checkpoint", { isInvalid: false, version, deployment });
+  }
+
+  events(events: readonly unknown[]): Promise<Answer> {
+    return this.send("POST", "/events/batch", { events });
+  }
+
+  renew(duration = 300): Promise<Answer> {
+    return this.send("POST", "/renew_lease", { token: "", duration }, { gzip: false });
+  }
+
+  /** As somebody with an API token does. */
+  cancel(): Promise<Answer> {
+    return this.stack.send("POST", `/update/${this.id}/cancel`);
   }
 
   complete(status = "succeeded"): Promise<Answer> {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
-import { onTestFinished } from "vitest";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
 import { readConfig } from "../../server/config/read.ts";
 import { type RunningServer, startServer } from "../../server/start.ts";
 
@@ -31,7 +31,29 @@ export async function makeTempDir(): Promise<string> {
 
 /** Started with its cron off: tests tick by hand. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const dataDir = options.dataDir ?? (await makeTempDir());
+  const server = await openTestServer(options, options.dataDir ?? (await makeTempDir()));
+  onTestFinished(server.stop);
+  return server;
+}
+
+/** One server for all tests of a file, for those that use stacks of their own. */
+export function shareTestServer(options: TestServerOptions = {}): () => TestServer {
+  let shared: TestServer | null = null;
+  beforeAll(async () => {
+    const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "statehouse-test-")));
+    shared = await openTestServer(options, dataDir);
+  });
+  afterAll(async () => {
+    await shared?.stop();
+    if (shared !== null) await rm(shared.dataDir, { recursive: true, force: true });
+  });
+  return () => {
+    if (shared === null) throw new Error("only inside a test");
+    return shared;
+  };
+}
+
+async function openTestServer(options: TestServerOptions, dataDir: string): Promise<TestServer> {
   const config = readConfig({
     STATEHOUSE_PORT: "0",
     STATEHOUSE_DATA_DIR: dataDir,
@@ -52,6 +74,5 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     isStopped = true;
     await server.stop();
   };
-  onTestFinished(stop);
   return { ...server, stop, url: `http://127.0.0.1:${server.port}`, dataDir, logLines };
 }

@@ -1,5 +1,4 @@
 /** The Automation API of @pulumi/pulumi, which runs the CLI and reads what it prints. */
-import { delimiter, dirname } from "node:path";
 import { Stash, secret } from "@pulumi/pulumi";
 import {
   ConcurrentUpdateError,
@@ -11,7 +10,7 @@ import {
 } from "@pulumi/pulumi/automation/index.js";
 import { beforeAll, expect, it } from "vitest";
 import { StackClient } from "../../support/client.ts";
-import { describePulumi, PULUMI_BIN } from "./pulumi.ts";
+import { describePulumi } from "./pulumi.ts";
 import { useWorld } from "./world.ts";
 
 describePulumi("the Automation API", () => {
@@ -33,8 +32,8 @@ describePulumi("the Automation API", () => {
   });
 
   beforeAll(async () => {
-    if (PULUMI_BIN === null) return;
-    process.env.PATH = `${dirname(PULUMI_BIN)}${delimiter}${process.env.PATH ?? ""}`;
+    // The Automation API looks for `pulumi` in this process's PATH.
+    process.env.PATH = world().terminal.env.PATH ?? "";
     stack = await LocalWorkspace.createStack(args, options());
   });
 
@@ -57,7 +56,12 @@ describePulumi("the Automation API", () => {
     const preview = await stack.preview();
     expect(preview.changeSummary).toEqual({ create: 2 });
     const up = await stack.up({ message: "from a program" });
-    expect(up.summary).toMatchObject({ kind: "update", result: "succeeded", version: 1, message: "from a program" });
+    expect(up.summary).toMatchObject({
+      kind: "update",
+      result: "succeeded",
+      version: 1,
+      message: "from a program",
+    });
     expect(up.summary.resourceChanges).toEqual({ create: 2 });
     expect(up.outputs).toEqual({
       value: { value: "one", secret: false },
@@ -73,7 +77,11 @@ describePulumi("the Automation API", () => {
     const { summary } = await stack.refresh();
     expect(summary).toMatchObject({ kind: "refresh", result: "succeeded", version: 3 });
     const history = await stack.history();
-    expect(history.map(({ kind, version }) => `${version} ${kind}`)).toEqual(["3 refresh", "2 update", "1 update"]);
+    expect(history.map(({ kind, version }) => `${version} ${kind}`)).toEqual([
+      "3 refresh",
+      "2 update",
+      "1 update",
+    ]);
     expect(history[0]?.config["shop:pin"]).toEqual({ value: "b", secret: true });
     expect(await stack.history(1, 2)).toMatchObject([{ version: 2 }]);
   });
@@ -82,7 +90,7 @@ describePulumi("the Automation API", () => {
     const other = await new StackClient(world(), "shop", "dev").begin();
     await expect(stack.up()).rejects.toBeInstanceOf(ConcurrentUpdateError);
     await expect(stack.refresh()).rejects.toBeInstanceOf(ConcurrentUpdateError);
-    expect(await stack.info()).toMatchObject({ updateInProgress: true });
+    expect(await stack.info()).toMatchObject({ result: "in-progress", version: 4 });
     await stack.cancel();
     expect(await other.complete()).toMatchObject({ status: 403 });
     expect((await stack.up()).summary).toMatchObject({ result: "succeeded", version: 5 });
@@ -100,7 +108,9 @@ describePulumi("the Automation API", () => {
     expect(await stack.workspace.getTag("dev", "stage")).toBe("test");
     await stack.workspace.removeTag("dev", "stage");
     expect(await stack.workspace.listTags("dev")).not.toHaveProperty("stage");
-    expect(await stack.workspace.listStacks()).toMatchObject([{ name: "dev", resourceCount: 3, updateInProgress: false }]);
+    expect(await stack.workspace.listStacks()).toMatchObject([
+      { name: "dev", resourceCount: 3, updateInProgress: false },
+    ]);
   });
 
   it("destroys and removes", async () => {

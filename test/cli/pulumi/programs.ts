@@ -6,12 +6,17 @@ import type { Project, Terminal } from "./terminal.ts";
 import { waitFor } from "./terminal.ts";
 
 export interface StashProgram {
-  /** Name of a resource to what it keeps: any value, `${other.output}` included. */
+  /** Name of a resource to what it keeps: any value, a `ref` included. */
   readonly stashes: Readonly<Record<string, unknown>>;
   readonly outputs?: Readonly<Record<string, unknown>>;
   /** Other resources, as YAML programs write them. */
   readonly resources?: Readonly<Record<string, unknown>>;
   readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** What a YAML program writes for another's property. */
+export function ref(path: string): string {
+  return `\${${path}}`;
 }
 
 /** JSON is YAML. */
@@ -130,7 +135,12 @@ export async function ledger(project: Project): Promise<string[]> {
 
 /** A running update has come to the resource behind the gate, and stays there. */
 export async function gateReached(project: Project, gate: string): Promise<void> {
-  await waitFor(`the update to reach ${gate}`, () => project.read(`${gate}.reached`).then(() => true, () => null));
+  await waitFor(`the update to reach ${gate}`, () =>
+    project.read(`${gate}.reached`).then(
+      () => true,
+      () => null,
+    ),
+  );
 }
 
 export async function openGate(project: Project, gate: string): Promise<void> {

@@ -30,12 +30,20 @@ export const PULUMI_BIN = findPulumi();
 
 const ABSENT = "the real pulumi CLI was NOT found: nothing below ran";
 
+let hasWarned = false;
+
+function warnOnce(): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  const line = "!".repeat(80);
+  console.warn(`${line}\n!!! ${ABSENT}.\n!!! Put it on PATH, or name it in PULUMI_BIN.\n${line}`);
+}
+
 /** A `describe` whose tests need the CLI. Without one they are skipped, and not in silence. */
 export function describePulumi(label: string, body: () => void): void {
   const name = `the real pulumi: ${label}`;
   if (PULUMI_BIN === null) {
-    const line = "!".repeat(100);
-    console.warn(`${line}\n!!! ${ABSENT} (${name}).\n!!! Put it on PATH or name it in PULUMI_BIN.\n${line}`);
+    warnOnce();
     describe.skip(name, () => {
       it(ABSENT, () => undefined);
       body();

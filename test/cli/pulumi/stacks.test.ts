@@ -1,6 +1,6 @@
 /** What a person does with stacks apart from updating them. */
 import { expect, it } from "vitest";
-import { stashProject, stashYaml } from "./programs.ts";
+import { ref, stashProject, stashYaml } from "./programs.ts";
 import { describePulumi } from "./pulumi.ts";
 import { type Project, Terminal } from "./terminal.ts";
 import { useWorld } from "./world.ts";
@@ -33,8 +33,8 @@ describePulumi("a stack from its creation to its end", () => {
   it("is made with the service's secrets provider, and once only", async () => {
     project = await stashProject(world().terminal, "shop", {
       config: { note: { type: "string" }, pin: { type: "string", secret: true } },
-      stashes: { plain: "${note}", hidden: "${pin}" },
-      outputs: { note: "${plain.output}", pin: "${hidden.output}" },
+      stashes: { plain: ref("note"), hidden: ref("pin") },
+      outputs: { note: ref("plain.output"), pin: ref("hidden.output") },
     });
     expect((await project.run("stack", "init", "dev")).output).toContain("Created stack 'dev'");
     expect(await project.fails("stack", "init", "dev")).toMatch(/stack 'main\/shop\/dev' already exists/);
@@ -55,7 +55,10 @@ describePulumi("a stack from its creation to its end", () => {
 
   it("has outputs, secret ones masked", async () => {
     await project.up();
-    expect(await project.json("stack", "output", "--json")).toEqual({ note: "for everybody", pin: "[secret]" });
+    expect(await project.json("stack", "output", "--json")).toEqual({
+      note: "for everybody",
+      pin: "[secret]",
+    });
     const shown = await project.json("stack", "output", "--json", "--show-secrets");
     expect(shown).toEqual({ note: "for everybody", pin: "rose7" });
     expect((await project.export()).text).not.toContain('"rose7"');
@@ -64,7 +67,11 @@ describePulumi("a stack from its creation to its end", () => {
 
   it("is listed with the number of its resources", async () => {
     await project.ok("stack", "init", "empty", "--no-select");
-    const stacks: { name: string; current: boolean; resourceCount?: number }[] = await project.json("stack", "ls", "--json");
+    const stacks: { name: string; current: boolean; resourceCount?: number }[] = await project.json(
+      "stack",
+      "ls",
+      "--json",
+    );
     expect(stacks.find(({ name }) => name === "dev")).toMatchObject({ current: true, resourceCount: 4 });
     expect(stacks.find(({ name }) => name === "empty")?.resourceCount).toBeUndefined();
     expect((await project.ok("stack", "ls")).split("\n").find((it) => it.startsWith("dev"))).toMatch(/ 4 /);
@@ -74,7 +81,10 @@ describePulumi("a stack from its creation to its end", () => {
     await project.ok("stack", "tag", "set", "owner", "team a");
     await project.ok("stack", "tag", "set", "stage", "test");
     expect(await project.ok("stack", "tag", "get", "owner")).toBe("team a\n");
-    expect(await project.json("stack", "tag", "ls", "--json")).toMatchObject({ stage: "test", "pulumi:project": "shop" });
+    expect(await project.json("stack", "tag", "ls", "--json")).toMatchObject({
+      stage: "test",
+      "pulumi:project": "shop",
+    });
     await project.ok("stack", "tag", "rm", "owner");
     expect(await project.json("stack", "tag", "ls", "--json")).not.toHaveProperty("owner");
     await project.fails("stack", "tag", "get", "owner");
@@ -89,17 +99,25 @@ describePulumi("a stack from its creation to its end", () => {
     expect(state.urn("plain")).toBe("urn:pulumi:live::shop::pulumi:index:Stash::plain");
     expect(state.urn("shop-live")).toBe("urn:pulumi:live::shop::pulumi:pulumi:Stack::shop-live");
     expect(state.text).not.toContain("urn:pulumi:dev::");
-    expect(state.document.deployment.secrets_providers.state).toMatchObject({ project: "shop", stack: "live" });
+    expect(state.document.deployment.secrets_providers.state).toMatchObject({
+      project: "shop",
+      stack: "live",
+    });
     expect(await project.ok("preview", "--expect-no-changes")).toContain("3 unchanged");
     expect(await project.up("--expect-no-changes")).toContain("3 unchanged");
     expect(await project.json("stack", "output", "--json", "--show-secrets")).toMatchObject({ pin: "rose7" });
-    expect(await project.json("config", "--json", "--show-secrets")).toMatchObject({ "shop:pin": { value: "rose7" } });
+    expect(await project.json("config", "--json", "--show-secrets")).toMatchObject({
+      "shop:pin": { value: "rose7" },
+    });
   });
 
   it("is renamed into another project", async () => {
     await project.ok("stack", "rename", "main/store/live");
     await project.write("Pulumi.yaml", (await project.read("Pulumi.yaml")).replace('"shop"', '"store"'));
-    await project.write("Pulumi.live.yaml", (await project.read("Pulumi.live.yaml")).replaceAll("shop:", "store:"));
+    await project.write(
+      "Pulumi.live.yaml",
+      (await project.read("Pulumi.live.yaml")).replaceAll("shop:", "store:"),
+    );
     await project.ok("stack", "select", "live");
     expect((await project.export()).urn("plain")).toBe("urn:pulumi:live::store::pulumi:index:Stash::plain");
     expect(await project.json("stack", "tag", "ls", "--json")).toMatchObject({ "pulumi:project": "store" });
@@ -108,7 +126,10 @@ describePulumi("a stack from its creation to its end", () => {
 
   it("changes its secrets provider to a passphrase and back", async () => {
     // The new passphrase is asked for twice, whatever the environment says.
-    const secretive = project.with({ PULUMI_CONFIG_PASSPHRASE: "correct horse" }, "correct horse\n".repeat(2));
+    const secretive = project.with(
+      { PULUMI_CONFIG_PASSPHRASE: "correct horse" },
+      "correct horse\n".repeat(2),
+    );
     const secrets = async () => [
       await secretive.json("stack", "output", "--json", "--show-secrets"),
       (await secretive.json("config", "--json", "--show-secrets"))["store:pin"].value,
@@ -128,18 +149,23 @@ describePulumi("a stack from its creation to its end", () => {
     const reader = await stashProject(world().terminal, "reader", {
       stashes: {},
       resources: { other: { type: "pulumi:pulumi:StackReference", properties: { name: "main/store/live" } } },
-      outputs: { note: "${other.outputs.note}", pin: "${other.outputs.pin}" },
+      outputs: { note: ref("other.outputs.note"), pin: ref("other.outputs.pin") },
     });
     await reader.ok("stack", "init", "dev");
     await reader.up();
-    expect(await reader.json("stack", "output", "--json")).toEqual({ note: "for everybody", pin: "[secret]" });
+    expect(await reader.json("stack", "output", "--json")).toEqual({
+      note: "for everybody",
+      pin: "[secret]",
+    });
     expect(await reader.json("stack", "output", "--json", "--show-secrets")).toMatchObject({ pin: "rose7" });
     await reader.ok("destroy", "--yes", "--skip-preview", "--remove");
     expect(await reader.fails("stack", "select", "dev")).toContain("no stack named");
   });
 
   it("is not removed while it has resources", async () => {
-    expect(await project.fails("stack", "rm", "--yes")).toMatch(/'live' still has resources; removal rejected[^]*stack rm --force/);
+    expect(await project.fails("stack", "rm", "--yes")).toMatch(
+      /'live' still has resources; removal rejected[\s\S]*stack rm --force/,
+    );
     expect((await project.export()).names).toEqual(["plain", "hidden"]);
   });
 
@@ -154,7 +180,10 @@ describePulumi("a stack from its creation to its end", () => {
 
   it("can start with a passphrase, which the server never learns", async () => {
     const secretive = project.with({ PULUMI_CONFIG_PASSPHRASE: "correct horse" });
-    await secretive.write("Pulumi.yaml", stashYaml("diary", { stashes: { page: { "fn::secret": "dear diary" } } }));
+    await secretive.write(
+      "Pulumi.yaml",
+      stashYaml("diary", { stashes: { page: { "fn::secret": "dear diary" } } }),
+    );
     await secretive.ok("stack", "init", "mine", "--secrets-provider", "passphrase");
     await secretive.up();
     expect((await secretive.export()).document.deployment.secrets_providers.type).toBe("passphrase");

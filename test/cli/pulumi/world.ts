@@ -4,7 +4,6 @@ import { afterAll, beforeAll } from "vitest";
 import { readConfig } from "../../../server/config/read.ts";
 import { type RunningServer, startServer } from "../../../server/start.ts";
 import { ADMIN_TOKEN } from "../../support/server.ts";
-import { PULUMI_BIN } from "./pulumi.ts";
 import { type Env, Terminal } from "./terminal.ts";
 
 export interface World {
@@ -21,7 +20,7 @@ export interface World {
 export function useWorld(env: Env = {}): () => World {
   let world: World | null = null;
   beforeAll(async () => {
-    if (PULUMI_BIN !== null) world = await openWorld(env);
+    world = await openWorld(env);
   });
   afterAll(async () => {
     await world?.server.stop();
