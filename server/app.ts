@@ -7,13 +7,13 @@ import { failureHandler, notFound } from "./http/failures.ts";
 import { type Health, healthRoutes } from "./http/health.ts";
 import { observeRequests } from "./http/observe.ts";
 import { mount, type Route } from "./http/route.ts";
-import type { SignInGuard } from "./http/sign-in-guard.ts";
 import { runGc } from "./jobs/gc.ts";
 import { identityRoutes } from "./pulumi/identity-routes.ts";
 import { leaseRoutes } from "./pulumi/lease-routes.ts";
 import { stackRoutes } from "./pulumi/stack-routes.ts";
 import { updateRoutes } from "./pulumi/update-routes.ts";
 import { cancelUpdateById } from "./services/finish.ts";
+import type { SignInGuard } from "./services/sign-in-guard.ts";
 
 export interface AppDeps {
   readonly ctx: Context;

@@ -4,8 +4,8 @@ import type { BlobStore } from "../storage-adapters/contract.ts";
 import type { DocumentStore } from "./blobs/documents.ts";
 import type { Config } from "./config/schema.ts";
 import type { Keyring } from "./crypto/keyring.ts";
-import type { Metrics } from "./http/metrics.ts";
 import type { Deadlines } from "./jobs/deadlines.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Replayer } from "./services/replayer.ts";
 
 /** What every service is given. Built once by `main.ts` (or by a test); stays this small. */

@@ -16,12 +16,12 @@ import type { Context } from "./context.ts";
 import { canaryFor, checkCanary } from "./crypto/canary.ts";
 import { createKeyring, type Keyring, keyIdOf } from "./crypto/keyring.ts";
 import type { Health } from "./http/health.ts";
-import { createMetrics } from "./http/metrics.ts";
-import { SignInGuard } from "./http/sign-in-guard.ts";
 import { startTracing } from "./http/tracing.ts";
 import { Deadlines } from "./jobs/deadlines.ts";
 import { Scheduler } from "./jobs/scheduler.ts";
+import { createMetrics } from "./metrics.ts";
 import { createReplayer } from "./services/replayer.ts";
+import { SignInGuard } from "./services/sign-in-guard.ts";
 import { VERSION } from "./version.ts";
 
 export class WrongEncryptionKeyError extends Error {

@@ -8,9 +8,9 @@ import type { Request, Response } from "express";
 import { z } from "zod";
 import type { Context } from "../context.ts";
 import type { ErrorCode } from "../errors.ts";
-import type { AdminAccess } from "../http/access.ts";
 import { check, readJson, sendEmpty, sendJson } from "../http/json.ts";
 import { adminRoute, type Method, openRoute, type Requirement, type Route } from "../http/route.ts";
+import type { AdminAccess } from "../rules/access.ts";
 
 /** All that the API document says about an endpoint. */
 export interface Operation {

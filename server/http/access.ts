@@ -1,52 +1,13 @@
-/**
- * Who is asking, and what they may do: the one place where requests are authorised. A handler gets a value
- * of one of these classes only from here, and services take nothing less.
- */
-import { createHash, timingSafeEqual } from "node:crypto";
+/** Who is asking: from the headers and the path of a request to what server/rules/access.ts judges. */
+import { timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
 import type { Identity, UpdateRef } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
+import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
+import { ADMIN_LOGIN, type LeaseClaim, type Principal } from "../rules/access.ts";
 import { isOwnerName, isProjectName, isStackName, isUpdateId } from "../rules/names.ts";
-import { isAllowed, type Permission } from "../rules/permissions.ts";
-import type { SignInGuard } from "./sign-in-guard.ts";
-
-/** The login behind the admin token. */
-export const ADMIN_LOGIN = "admin";
-
-/** Somebody with a valid API token. */
-export interface Principal {
-  readonly identity: Identity;
-  /** Holds the admin token: may do everything everywhere. */
-  readonly isInstanceAdmin: boolean;
-  readonly sourceIp: string;
-}
-
-/** Proof that `principal` has `permission` in `organization`. */
-export interface OrganizationAccess {
-  readonly principal: Principal;
-  readonly organization: string;
-  readonly permission: Permission;
-}
-
-/** Proof of the admin token. */
-export interface AdminAccess {
-  readonly principal: Principal;
-  readonly isInstanceAdmin: true;
-}
-
-/**
- * A lease token with the update it was presented for. Whether it is that update's is decided by the database
- * inside the step that writes, so that nothing can come in between.
- */
-export interface LeaseClaim {
-  readonly ref: UpdateRef;
-  readonly tokenHash: string;
-}
-
-export function hashToken(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
-}
+import type { SignInGuard } from "../services/sign-in-guard.ts";
 
 interface Credential {
   readonly scheme: "token" | "update-token";
@@ -103,39 +64,6 @@ export async function authenticate(ctx: Context, guard: SignInGuard, req: Reques
   }
   guard.noteSuccess(tokenHash, identity.tokenId);
   return { identity, isInstanceAdmin: false, sourceIp };
-}
-
-export function can(principal: Principal, organization: string, permission: Permission): boolean {
-  if (principal.isInstanceAdmin) return true;
-  const membership = principal.identity.memberships.find((it) => it.organization === organization);
-  return membership !== undefined && isAllowed(membership.role, permission);
-}
-
-/** @throws AppError ORGANIZATION_NOT_FOUND for outsiders, who learn nothing; FORBIDDEN for members */
-export function authorize(
-  principal: Principal,
-  organization: string,
-  permission: Permission,
-): OrganizationAccess {
-  const isMember =
-    principal.isInstanceAdmin ||
-    principal.identity.memberships.some((it) => it.organization === organization);
-  if (!isMember) throw new AppError("ORGANIZATION_NOT_FOUND", { organization });
-  if (!can(principal, organization, permission)) {
-    throw new AppError("FORBIDDEN", { organization, permission }, { detail: `it needs ${permission}` });
-  }
-  return { principal, organization, permission };
-}
-
-/** @throws AppError FORBIDDEN when the role behind an access doesn't stretch to `permission` */
-export function requireMore(access: OrganizationAccess, permission: Permission): OrganizationAccess {
-  return authorize(access.principal, access.organization, permission);
-}
-
-/** @throws AppError ADMIN_REQUIRED */
-export function authorizeAdmin(principal: Principal): AdminAccess {
-  if (!principal.isInstanceAdmin) throw new AppError("ADMIN_REQUIRED");
-  return { principal, isInstanceAdmin: true };
 }
 
 /** @throws AppError INVALID_NAME for a path that could never name anything */

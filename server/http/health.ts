@@ -1,8 +1,8 @@
 /** For whoever watches the process: alive, ready, and what Prometheus scrapes. */
 import { timingSafeEqual } from "node:crypto";
 import type { Context } from "../context.ts";
+import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
-import { hashToken } from "./access.ts";
 import { sendJson } from "./json.ts";
 import { openRoute, type Route } from "./route.ts";
 

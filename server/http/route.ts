@@ -4,19 +4,17 @@
  */
 import type { NextFunction, Request, Response, Router } from "express";
 import type { Context } from "../context.ts";
-import type { Permission } from "../rules/permissions.ts";
 import {
   type AdminAccess,
-  authenticate,
   authorize,
   authorizeAdmin,
-  checkPathNames,
-  claimLease,
   type LeaseClaim,
   type OrganizationAccess,
   type Principal,
-} from "./access.ts";
-import type { SignInGuard } from "./sign-in-guard.ts";
+} from "../rules/access.ts";
+import type { Permission } from "../rules/permissions.ts";
+import type { SignInGuard } from "../services/sign-in-guard.ts";
+import { authenticate, checkPathNames, claimLease } from "./access.ts";
 
 export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
 

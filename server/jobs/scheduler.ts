@@ -1,7 +1,7 @@
 /** The in-process cron: a tick each minute that does nothing at all unless a deadline has come. */
 import { type ScheduledTask, schedule } from "node-cron";
 import type { Context } from "../context.ts";
-import type { SignInGuard } from "../http/sign-in-guard.ts";
+import type { SignInGuard } from "../services/sign-in-guard.ts";
 import { deadlineRules, runGc } from "./gc.ts";
 
 /** Retention, orphans and the like have no moment of their own: they are looked at this often when idle. */

@@ -1,9 +1,9 @@
 /** Who am I, what can the server do, which stacks are there. Protocol reference 2.1, 2.4. */
 import type { Context } from "../context.ts";
 import { AppError } from "../errors.ts";
-import type { Principal } from "../http/access.ts";
 import { check, sendJson } from "../http/json.ts";
 import { openRoute, organizationRoute, type Route, signedInRoute } from "../http/route.ts";
+import type { Principal } from "../rules/access.ts";
 import { listStacks, STACKS_A_PAGE, visibleOrganizations } from "../services/stacks.ts";
 import { capabilities } from "./capabilities.ts";
 import { ContinuationQuery, StacksQuery } from "./schemas.ts";

@@ -1,12 +1,12 @@
 /** What a running update sends with its lease token. Protocol reference 4.4 to 4.10. */
 import { readBody, streamBody } from "../http/body.ts";
-import { readJson, sendEmpty, sendJson } from "../http/json.ts";
+import { check, parseJson, readJson, sendEmpty, sendJson } from "../http/json.ts";
 import { leaseRoute, type Route } from "../http/route.ts";
 import { appendEvents } from "../services/events.ts";
 import { completeUpdate } from "../services/finish.ts";
 import { appendJournal, saveCheckpoint, saveDelta } from "../services/saves.ts";
 import { renewLease } from "../services/updates.ts";
-import { Complete, RenewLease } from "./schemas.ts";
+import { Complete, EventBatch, RenewLease } from "./schemas.ts";
 import { warn } from "./stack-routes.ts";
 import { UPDATE_PATHS } from "./update-routes.ts";
 import { cliVersionOf, unixSeconds } from "./wire.ts";
@@ -18,7 +18,9 @@ function leaseRoutesAt(path: string): readonly Route[] {
       sendEmpty(res);
     }),
     leaseRoute("post", `${path}/events/batch`, async (ctx, claim, req, res) => {
-      await appendEvents(ctx, claim, await readBody(req, ctx.config.eventBatchBytesMax));
+      const body = await readBody(req, ctx.config.eventBatchBytesMax);
+      const { events } = check(EventBatch, parseJson(body, ctx.config.jsonDepthMax) ?? {});
+      await appendEvents(ctx, claim, events ?? [], body);
       sendEmpty(res);
     }),
     leaseRoute("post", `${path}/renew_lease`, async (ctx, claim, req, res) => {

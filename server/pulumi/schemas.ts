@@ -81,3 +81,12 @@ export const HistoryQuery = z.object({
   page: z.coerce.number().int().min(0).max(1_000_000_000).optional(),
   pageSize: z.coerce.number().int().min(0).max(1_000_000).optional(),
 });
+
+/** More than a hundred times what the CLI puts into one batch. */
+const EVENTS_MAX = 10_000;
+const EngineEvent = z.looseObject({
+  sequence: z.number().int().min(0),
+  timestamp: z.number(),
+  summaryEvent: z.looseObject({ resourceChanges: z.record(z.string(), z.number()).nullish() }).nullish(),
+});
+export const EventBatch = z.object({ events: z.array(EngineEvent).max(EVENTS_MAX).nullish() });

@@ -1,6 +1,6 @@
 /** Who did what to which thing, when and from where: append-only. */
 import type { Context } from "../context.ts";
-import type { Principal } from "../http/access.ts";
+import type { Principal } from "../rules/access.ts";
 
 /**
  * What was done: a noun of ours, a dot, a verb. A literal type, so that no value out of a request can become

@@ -1,36 +1,36 @@
 /** Engine events: kept for display, in batches as they came; the reader puts them in order. */
 import { createHash } from "node:crypto";
-import { z } from "zod";
 import type { Update } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 import { seal, unseal } from "../crypto/seal.ts";
-import type { LeaseClaim } from "../http/access.ts";
-import { check, parseJson } from "../http/json.ts";
+import type { LeaseClaim } from "../rules/access.ts";
 import { checkLease, leaseExpired, scopeOf } from "./lease.ts";
 
-const EVENTS_MAX = 10_000;
 const BATCHES_A_PAGE = 20;
 
-const EngineEvent = z.looseObject({
-  sequence: z.number().int().min(0),
-  timestamp: z.number(),
-  summaryEvent: z.looseObject({ resourceChanges: z.record(z.string(), z.number()).nullish() }).nullish(),
-});
-const EventBatch = z.object({ events: z.array(EngineEvent).max(EVENTS_MAX).nullish() });
-
-export type EngineEvent = z.infer<typeof EngineEvent>;
+/** One engine event, as far as the server reads it. */
+export interface EngineEvent {
+  readonly sequence: number;
+  readonly summaryEvent?:
+    | { readonly resourceChanges?: Readonly<Record<string, number>> | null | undefined }
+    | null
+    | undefined;
+}
 
 function purposeOf(updateId: string): string {
   return `events:${updateId}`;
 }
 
 /**
- * Stores a batch. Batches overlap, repeat and overtake each other; none of it is an error.
- * @throws AppError INVALID_REQUEST | LEASE_EXPIRED
+ * Stores a batch; `body` is the JSON that `events` were read from. Batches overlap, repeat and overtake each other; none of it is an error.
+ * @throws AppError LEASE_EXPIRED
  */
-export async function appendEvents(ctx: Context, claim: LeaseClaim, body: Uint8Array): Promise<void> {
-  const batch = check(EventBatch, parseJson(body, ctx.config.jsonDepthMax) ?? {});
-  const events = batch.events ?? [];
+export async function appendEvents(
+  ctx: Context,
+  claim: LeaseClaim,
+  events: readonly EngineEvent[],
+  body: Uint8Array,
+): Promise<void> {
   const { stackId } = await scopeOf(ctx, claim.ref);
   if (events.length === 0) return checkLease(ctx, claim);
   let firstSequence = Number.MAX_SAFE_INTEGER;

@@ -8,7 +8,7 @@ import { unseal } from "../crypto/seal.ts";
 import { readDocument } from "../deployment/document.ts";
 import { ReplayError } from "../deployment/journal.ts";
 import { AppError } from "../errors.ts";
-import type { LeaseClaim } from "../http/access.ts";
+import type { LeaseClaim } from "../rules/access.ts";
 import { journalPurpose } from "./saves.ts";
 import { problemSentence, reportProblems } from "./state.ts";
 

@@ -5,7 +5,7 @@
 import type { UpdateRef } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 import { AppError } from "../errors.ts";
-import type { LeaseClaim } from "../http/access.ts";
+import type { LeaseClaim } from "../rules/access.ts";
 
 export interface UpdateScope {
   readonly stackId: string;

@@ -2,7 +2,8 @@
 import type { Organization, Role, User } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 import { AppError } from "../errors.ts";
-import { ADMIN_LOGIN, type AdminAccess } from "../http/access.ts";
+import type { AdminAccess } from "../rules/access.ts";
+import { ADMIN_LOGIN } from "../rules/access.ts";
 import { isOwnerName } from "../rules/names.ts";
 import { audit } from "./audit.ts";
 

@@ -9,7 +9,7 @@ import { seal } from "../crypto/seal.ts";
 import { applyDelta, DeltaError, parseDelta } from "../deployment/delta.ts";
 import { JournalError, parseJournalBatch } from "../deployment/journal.ts";
 import { AppError } from "../errors.ts";
-import type { LeaseClaim } from "../http/access.ts";
+import type { LeaseClaim } from "../rules/access.ts";
 import { checkLease, leaseExpired, scopeOf } from "./lease.ts";
 import { storeDocument } from "./state.ts";
 

@@ -4,7 +4,7 @@ import type { Context } from "../context.ts";
 import { SecretError } from "../crypto/errors.ts";
 import { decryptSecret, encryptSecret } from "../crypto/secrets.ts";
 import { AppError } from "../errors.ts";
-import type { OrganizationAccess } from "../http/access.ts";
+import type { OrganizationAccess } from "../rules/access.ts";
 import { getStack } from "./state.ts";
 
 /** Values worked on before others get their turn; one costs about 10 µs. */

@@ -3,7 +3,7 @@ import type { Stack, StackName, StateDocument } from "../../db-adapters/contract
 import type { Context } from "../context.ts";
 import { renameDocument } from "../deployment/rename.ts";
 import { AppError } from "../errors.ts";
-import { authorize, can, type OrganizationAccess, type Principal, requireMore } from "../http/access.ts";
+import { authorize, can, type OrganizationAccess, type Principal, requireMore } from "../rules/access.ts";
 import { findTagProblem, isProjectName, isStackName } from "../rules/names.ts";
 import { audit } from "./audit.ts";
 import { getStack, openVersion, storeDocument } from "./state.ts";

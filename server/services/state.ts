@@ -9,7 +9,7 @@ import {
   readDocument,
 } from "../deployment/document.ts";
 import { AppError } from "../errors.ts";
-import type { OrganizationAccess } from "../http/access.ts";
+import type { OrganizationAccess } from "../rules/access.ts";
 
 /** A stored document with what its body said beside it; `document` null when it carried no deployment. */
 export interface StoredBody {

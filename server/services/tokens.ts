@@ -2,8 +2,9 @@
 import { randomBytes } from "node:crypto";
 import type { AccessToken, Role } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
+import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
-import { type AdminAccess, hashToken } from "../http/access.ts";
+import type { AdminAccess } from "../rules/access.ts";
 import { audit } from "./audit.ts";
 
 const TOKEN_BYTES = 32;

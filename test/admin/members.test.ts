@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { hashToken } from "../../server/http/access.ts";
+import { hashToken } from "../../server/crypto/token-hash.ts";
 import { auditActions, shareWithPeople, startWithPeople } from "./support.ts";
 
 const ALICE = "/organizations/acme/members/alice";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { hashToken } from "../../server/http/access.ts";
+import { hashToken } from "../../server/crypto/token-hash.ts";
 import { auditActions, shareWithPeople, startWithPeople, type TestApi } from "./support.ts";
 
 const PERSONS = { name: "laptop", user: "alice" };

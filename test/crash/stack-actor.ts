@@ -2,6 +2,7 @@
  * A client with one stack. It does at random what people and CLIs do, one request at a time, and remembers
  * what was acknowledged. When the server dies under a request, only that request may have gone either way.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Answer, StackClient, send, UpdateClient } from "../support/client.ts";
 import { ORG } from "../support/server.ts";
 import type { Random } from "./random.ts";
@@ -12,6 +13,10 @@ export class ServerGone extends Error {
   override readonly name = "ServerGone";
 }
 
+/** Kinds of journal entries. */
+const BEGIN = 0;
+const SUCCESS = 1;
+const SAVES: ReadonlySet<string> = new Set(["journal", "checkpoint"]);
 const VERSIONS_MAX = 9;
 const PLAINTEXT_BYTES_MAX = 200;
 /** A lease of a second, so that one which nobody renews is over soon; a little more for the clock. */
@@ -25,11 +30,18 @@ interface Running {
   maybe: State | null;
   /** Saved anything at all: else the version is the base's again, or there is none. */
   hasSaves: boolean;
-  maybeHasSaves: boolean;
   nextSequence: number;
+  /** Operations begun in earlier batches, by resource. */
+  readonly open: Map<string, number>;
   events: number;
   /** Set once nobody will renew its lease: when that is over. */
   overAtMs: number | null;
+}
+
+/** Its address changes with each start. */
+export interface LiveServer {
+  readonly url: string;
+  readonly isRunning: boolean;
 }
 
 /** The request that was in flight when the server died. */
@@ -46,7 +58,7 @@ export interface Tally {
 }
 
 export class StackActor {
-  readonly #server: { readonly url: string };
+  readonly #server: LiveServer;
   readonly #random: Random;
   readonly #tally: Tally;
   readonly #id: string;
@@ -65,15 +77,11 @@ export class StackActor {
   /** Stacks that are gone for good. */
   readonly #deleted: string[] = [];
 
-  constructor(server: { readonly url: string }, random: Random, id: string, tally: Tally) {
+  constructor(server: LiveServer, random: Random, id: string, tally: Tally) {
     this.#server = server;
     this.#random = random;
     this.#id = id;
     this.#tally = tally;
-  }
-
-  get overAtMs(): number | null {
-    return this.#running?.overAtMs ?? null;
   }
 
   get #stack(): StackClient {
@@ -97,13 +105,18 @@ export class StackActor {
 
   // ---------------------------------------------------------------- requests
 
-  async #call(what: string, request: () => Promise<Answer>, unknown: Unknown | null = null): Promise<Answer> {
+  async #call(
+    what: string,
+    request: () => Promise<Answer>,
+    unknown: Unknown | null = null,
+    alsoFine: readonly number[] = [],
+  ): Promise<Answer> {
     this.#unknown = unknown;
     const answer = await this.#ask(request).catch((error: unknown) => {
       if (unknown !== null) count(this.#tally.unknown, what);
       throw error;
     });
-    if (answer.status >= 300) {
+    if (answer.status >= 300 && !alsoFine.includes(answer.status)) {
       throw new Error(`${this.#id}: ${what} on ${this.#name} was answered ${answer.status} ${answer.text}`);
     }
     this.#unknown = null;
@@ -120,9 +133,13 @@ export class StackActor {
   }
 
   /** A request that is simply sent again after a crash. `done` notes what its acknowledgement means. */
-  async #persist(what: string, request: () => Promise<Answer>, done: (answer: Answer) => void): Promise<void> {
+  async #persist(
+    what: string,
+    request: () => Promise<Answer>,
+    done: (answer: Answer) => Promise<void> | void = () => undefined,
+  ): Promise<void> {
     const again = async () => {
-      done(await this.#call(what, request, { kind: "retry", what, again }));
+      await done(await this.#call(what, request, { kind: "retry", what, again }));
     };
     await again();
   }
@@ -176,7 +193,11 @@ export class StackActor {
     const resources = new Map(names.map((name) => [name, this.#random.between(0, 999)]));
     const plain: State = { ...emptyState(this.#name), resources };
     // Blanks and an unknown member: what comes back must be these bytes and no others.
-    const text = JSON.stringify({ version: 3, x: "\u00e9 ", deployment: deploymentOf(plain) }, null, this.#random.between(0, 3));
+    const text = JSON.stringify(
+      { version: 3, x: "\u00e9 ", deployment: deploymentOf(plain) },
+      null,
+      this.#random.between(0, 3),
+    );
     const state: State = { ...plain, text };
     await this.#call("import", () => this.#stack.send("POST", "/import", text), { kind: "import", state });
     this.#advance(state, "succeeded");
@@ -191,53 +212,58 @@ export class StackActor {
 
   #renamed(to: string): void {
     const latest = this.#latest;
+    this.#deleted.push(this.#name);
     this.#name = to;
     this.#advance(latest === null ? null : { ...latest, stack: to, text: null }, "succeeded");
   }
 
   async #encrypt(): Promise<void> {
-    const bytes = Array.from({ length: this.#random.between(0, PLAINTEXT_BYTES_MAX) }, () => this.#random.between(0, 255));
+    const bytes = Array.from({ length: this.#random.between(0, PLAINTEXT_BYTES_MAX) }, () =>
+      this.#random.between(0, 255),
+    );
     const plaintext = Buffer.from(bytes).toString("base64");
     const { body } = await this.#call("encrypt", () => this.#stack.send("POST", "/encrypt", { plaintext }));
     this.#secrets.push({ plaintext, ciphertext: body.ciphertext as string });
   }
 
+  /** Starts an update; one before it whose lease is over has to make way. */
   async #begin(): Promise<void> {
-    const { body } = await this.#call("create update", () =>
-      this.#stack.send("POST", "/update", { options: {}, config: {}, metadata: { message: "", environment: {} } }),
-    );
+    const request = { options: {}, config: {}, metadata: { message: "", environment: {} } };
+    const { body } = await this.#call("create update", () => this.#stack.send("POST", "/update", request));
     const updateId = body.updateID as string;
     const isJournal = this.#random.chance(0.7);
     await this.#persist(
       "start",
       () => this.#stack.start(updateId, isJournal),
-      (answer) => {
-        if (answer.body.version !== this.#version + 1) {
-          throw new Error(`${this.#name}: version ${answer.body.version} started after ${this.#version}`);
+      async ({ body: started }) => {
+        if (this.#running !== null) await this.#readEnd(this.#running);
+        const version = started.version as number;
+        if (version !== this.#version + 1) {
+          throw new Error(`${this.#name}: version ${version} was started after ${this.#version}`);
         }
         this.#running = {
-          client: new UpdateClient(this.#stack, updateId, answer.body.token as string, answer.body.version as number),
-          isJournal,
+          client: new UpdateClient(this.#stack, updateId, started.token as string, version),
           saved: { ...(this.#latest ?? emptyState(this.#name)), text: null },
-          maybe: null,
-          hasSaves: false,
-          maybeHasSaves: false,
-          nextSequence: 1,
-          events: 0,
-          overAtMs: null,
+          ...{ isJournal, maybe: null, hasSaves: false, nextSequence: 1, events: 0, overAtMs: null },
+          open: new Map(),
         };
       },
     );
   }
 
   async #workOn(running: Running): Promise<void> {
+    if (running.overAtMs !== null) return this.#outlive(running, running.overAtMs);
     const dice = this.#random.next();
     if (dice < 0.62) return running.isJournal ? this.#journal(running) : this.#checkpoint(running);
-    if (dice < 0.72) return this.#appendEvents(running);
-    if (dice < 0.78) return this.#persist("renew", () => running.client.send("POST", "/renew_lease", { duration: 60 }), nothing);
-    if (dice < 0.84) return this.#cancel(running);
-    if (dice < 0.88) return this.#abandon(running);
+    if (dice < 0.74) return this.#appendEvents(running);
+    if (dice < 0.8) return this.#renew(running);
+    if (dice < 0.85) return this.#cancel(running);
+    if (dice < 0.86) return this.#abandon(running);
     return this.#complete(running);
+  }
+
+  #renew(running: Running): Promise<void> {
+    return this.#persist("renew", () => running.client.send("POST", "/renew_lease", { duration: 300 }));
   }
 
   /** One batch: some creations whole, some only begun, some begun earlier and now done. */
@@ -247,19 +273,25 @@ export class StackActor {
     const entries: Record<string, unknown>[] = [];
     for (let made = this.#random.between(1, 4); made > 0; made--) {
       const name = this.#newName();
-      const value = this.#random.between(0, 999);
-      const operationID = running.nextSequence;
-      entries.push(entry(running.nextSequence++, 0, operationID, {
-        operation: { resource: resourceOf(stack, name, 0), type: "creating" },
-      }));
-      if (this.#random.chance(0.2)) {
-        next.pending.add(name);
-        continue;
-      }
-      entries.push(entry(running.nextSequence++, 1, operationID, { state: resourceOf(stack, name, value) }));
-      next.resources.set(name, value);
+      const operationID = running.nextSequence++;
+      const operation = { resource: resourceOf(stack, name, 0), type: "creating" };
+      entries.push(entry(operationID, BEGIN, operationID, { operation }));
+      next.pending.add(name);
+      running.open.set(name, operationID);
     }
-    await this.#save(running, "journal", { ...running.saved, ...next }, () => running.client.journal(entries));
+    for (const [name, operationID] of running.open) {
+      if (this.#random.chance(0.3)) continue;
+      const value = this.#random.between(0, 999);
+      entries.push(
+        entry(running.nextSequence++, SUCCESS, operationID, { state: resourceOf(stack, name, value) }),
+      );
+      next.pending.delete(name);
+      next.resources.set(name, value);
+      running.open.delete(name);
+    }
+    await this.#save(running, "journal", { ...running.saved, ...next }, () =>
+      running.client.journal(entries),
+    );
   }
 
   async #checkpoint(running: Running): Promise<void> {
@@ -273,7 +305,6 @@ export class StackActor {
 
   async #save(running: Running, what: string, next: State, request: () => Promise<Answer>): Promise<void> {
     running.maybe = next;
-    running.maybeHasSaves = true;
     await this.#persist(what, request, () => {
       running.saved = next;
       running.hasSaves = true;
@@ -299,25 +330,34 @@ export class StackActor {
 
   async #complete(running: Running): Promise<void> {
     const result = this.#random.chance(0.8) ? "succeeded" : "failed";
-    await this.#persist("complete", () => running.client.complete(result), () => {
-      this.#ended(running, running.saved, running.hasSaves, result);
-    });
+    await this.#persist(
+      "complete",
+      () => running.client.complete(result),
+      () => {
+        this.#ended(running, running.saved, running.hasSaves, result);
+      },
+    );
   }
 
   async #cancel(running: Running): Promise<void> {
-    await this.#persist("cancel", () => running.client.send("POST", "/cancel", undefined, userToken), () => {
-      // A save was in flight when the server died: only its state tells whether it got through.
-      if (running.maybe === null) this.#ended(running, running.saved, running.hasSaves, "failed");
-      else running.overAtMs = 0;
-    });
+    const path = `/update/${running.client.id}/cancel`;
+    await this.#persist(
+      "cancel",
+      () => this.#stack.send("POST", path),
+      () => this.#readEnd(running),
+    );
   }
 
   /** From here on nobody renews: the sweep or the next update has to free the stack. */
-  async #abandon(running: Running): Promise<void> {
-    await this.#persist("abandon", () => running.client.send("POST", "/renew_lease", { duration: 1 }), () => {
-      running.overAtMs = Date.now() + SHORT_LEASE_MS;
-    });
-    await this.#settle();
+  /**
+   * From here on nobody renews: the sweep or the next update has to free the stack. If the answer is lost, the
+   * lease may be over already when it is asked again, and somebody's sweep may have come.
+   */
+  async #abandon(running: Running, mayBeOver = false): Promise<void> {
+    const shorten = () => running.client.send("POST", "/renew_lease", { duration: 1 });
+    const again = () => this.#abandon(running, true);
+    await this.#call("abandon", shorten, { kind: "retry", what: "abandon", again }, mayBeOver ? [403] : []);
+    running.overAtMs = Date.now() + SHORT_LEASE_MS;
   }
 
   #ended(running: Running, state: State, hasSaves: boolean, result: string): void {
@@ -341,46 +381,25 @@ export class StackActor {
   /** Whatever was under way: gone on with, cancelled or left to the sweep. */
   async #settle(): Promise<void> {
     const unknown = this.#unknown;
-    const running = this.#running;
-    if (running !== null && running.overAtMs !== null) return this.#outlive(running);
     if (unknown === null) return;
     if (unknown.kind !== "retry") throw new Error(`${this.#id}: ${unknown.kind} should be known by now`);
-    const isSave = running !== null && running.maybe !== null;
-    if (isSave && this.#random.chance(0.3)) return this.#cancel(running);
-    if (isSave && this.#random.chance(0.3)) return this.#abandon(running);
+    const running = this.#running;
+    if (running !== null && SAVES.has(unknown.what)) {
+      if (this.#random.chance(0.3)) return this.#cancel(running);
+      if (this.#random.chance(0.3)) return this.#abandon(running);
+    }
     await unknown.again();
   }
 
   /** Waits out a lease that nobody renews, then has the stack freed by a sweep or by the next update. */
-  async #outlive(running: Running): Promise<void> {
-    const over = running.overAtMs ?? 0;
-    if (Date.now() < over) {
-      await new Promise((resolve) => setTimeout(resolve, Math.max(over - Date.now(), 0)));
+  async #outlive(running: Running, overAtMs: number): Promise<void> {
+    while (Date.now() < overAtMs) {
+      if (!this.#server.isRunning) throw new ServerGone("while waiting");
+      await sleep(20);
     }
-    if (over === 0) {
-      await this.#readEnd(running);
-    } else if (this.#random.chance(0.5)) {
-      await this.sweep();
-      await this.#readEnd(running);
-    } else {
-      const probe = await this.#call("create update", () =>
-        this.#stack.send("POST", "/update", { options: {}, config: {}, metadata: { message: "", environment: {} } }),
-      );
-      // If this start's answer is lost, the state of the update before can be read all the same.
-      const { body } = await this.#call("take over", () => this.#stack.start(probe.body.updateID as string, true));
-      const expected = this.#version + 2;
-      if (body.version !== expected) throw new Error(`${this.#name}: took over as ${body.version}, not ${expected}`);
-      await this.#readEnd(running);
-      const client = new UpdateClient(this.#stack, probe.body.updateID as string, body.token as string, expected);
-      this.#running = {
-        ...{ client, isJournal: true, maybe: null, hasSaves: false, maybeHasSaves: false },
-        ...{ saved: { ...(this.#latest ?? emptyState(this.#name)), text: null }, nextSequence: 1, events: 0, overAtMs: null },
-      };
-    }
-  }
-
-  async sweep(): Promise<void> {
+    if (this.#random.chance(0.5)) return this.#begin();
     await this.#call("sweep", () => send(this.#server, "POST", "/api/admin/v1/gc-runs", {}));
+    await this.#readEnd(running);
   }
 
   /** The version that an update left which ended without its client. */
@@ -457,20 +476,21 @@ export class StackActor {
 
   async #checkHistory(): Promise<void> {
     const { body } = await this.#stack.send("GET", "/updates?pageSize=100&page=1");
-    const found = (body.updates as { version: number; result: string }[]).map((it) => `${it.version} ${it.result}`);
+    const found = (body.updates as { version: number; result: string }[]).map(
+      (it) => `${it.version} ${it.result}`,
+    );
     const expected = Array.from({ length: this.#version }, (_, index) => this.#version - index).map(
       (version) => `${version} ${this.#results.get(version)}`,
     );
-    const running = this.#running;
-    const isMaybeStarted = this.#unknown?.kind === "retry";
-    // An update that is under way or whose end is not known yet may head the list.
+    const isMaybeStarted = this.#unknown?.kind === "retry" && this.#unknown.what === "start";
+    const mayRun = this.#running !== null || isMaybeStarted;
+    // An update that is under way, or whose start or end is not known yet, heads the list.
     const extra = found.length - expected.length;
-    const rest = extra === 1 && (running !== null || isMaybeStarted) ? found.slice(1) : found;
-    if (rest.join() !== expected.join()) {
+    const extraMax = (this.#running === null ? 0 : 1) + (isMaybeStarted ? 1 : 0);
+    if (extra > extraMax || found.slice(Math.max(extra, 0)).join() !== expected.join()) {
       throw new Error(`${this.#name}: history is ${found.join(", ")} instead of ${expected.join(", ")}`);
     }
     const { body: stack } = await this.#stack.send("GET", "");
-    const mayRun = running !== null || isMaybeStarted;
     if (!mayRun && stack.currentOperation !== undefined) throw new Error(`${this.#name} stays locked`);
   }
 
@@ -499,25 +519,21 @@ export class StackActor {
       const { body } = await this.#stack.send("GET", `/update/${updateId}/events`);
       const sequences = (body.events as { sequence: number }[]).map((it) => it.sequence);
       const isInOrder = sequences.every((sequence, index) => sequence === index);
-      // The batch in flight may have come through.
-      const isRunning = this.#running?.client.id === updateId;
-      const isEnough = isRunning ? sequences.length >= sent : sequences.length >= sent;
-      if (!isInOrder || !isEnough) throw new Error(`${this.#name}: events ${sequences.join()} of ${sent}`);
+      // The batch in flight may have come through, too.
+      if (!isInOrder || sequences.length < sent)
+        throw new Error(`${this.#name}: events ${sequences.join()} of ${sent}`);
     }
   }
 
   /** Ends what is under way, so that nothing is left to chance at the end. */
   async finish(): Promise<void> {
     await this.#settle();
-    if (this.#running !== null) await this.#complete(this.#running);
+    while (this.#running !== null) {
+      if (this.#running.overAtMs === null) await this.#complete(this.#running);
+      else await this.#outlive(this.#running, this.#running.overAtMs);
+    }
     await this.check(true);
   }
-}
-
-const userToken = { get lease(): string { throw new Error("not used"); } };
-
-function nothing(): void {
-  // A renewal changes nothing that anybody sees.
 }
 
 function count(counts: Map<string, number>, what: string): void {

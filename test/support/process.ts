@@ -86,7 +86,10 @@ export class ServerProcess {
 
   /** Where it listens; "" until it does. */
   get url(): string {
-    return (/Statehouse is ready at (http:\/\/\S+)/.exec(this.#stdout)?.[1] ?? "").replace("//localhost:", "//127.0.0.1:");
+    return (/Statehouse is ready at (http:\/\/\S+)/.exec(this.#stdout)?.[1] ?? "").replace(
+      "//localhost:",
+      "//127.0.0.1:",
+    );
   }
 
   /** Resolves once `isSo` holds; throws with what the process said when it ends or the time is up. */
@@ -95,7 +98,8 @@ export class ServerProcess {
     while (!isSo()) {
       const leftMs = deadline - performance.now();
       if (this.#exit !== null || leftMs <= 0) {
-        const end = this.#exit === null ? `not within ${withinMs} ms` : `it ended: ${JSON.stringify(this.#exit)}`;
+        const end =
+          this.#exit === null ? `not within ${withinMs} ms` : `it ended: ${JSON.stringify(this.#exit)}`;
         throw new Error(`waiting until the server ${what}: ${end}\n${this.#stdout}\n${this.#stderr}`);
       }
       await new Promise<void>((resolve) => {

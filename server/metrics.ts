@@ -1,7 +1,7 @@
 /** What Prometheus scrapes. Labels are route patterns, never names of stacks or people. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Statistics } from "../../db-adapters/contract.ts";
+import type { Statistics } from "../db-adapters/contract.ts";
 
 const NS_PER_SECOND = 1e9;
 
