@@ -139,7 +139,11 @@ export class StackActor {
     done: (answer: Answer) => Promise<void> | void = () => undefined,
   ): Promise<void> {
     const again = async () => {
-      await done(await this.#call(what, request, { kind: "retry", what, again }));
+      const unknown = { kind: "retry", what, again } as const;
+      const answer = await this.#call(what, request, unknown);
+      this.#unknown = unknown; // until its consequences are noted, too
+      await done(answer);
+      this.#unknown = null;
     };
     await again();
   }
