@@ -31,6 +31,13 @@ export class BlobTooLargeError extends Error {
 export class InvalidBlobKeyError extends Error {
   override readonly name = "InvalidBlobKeyError";
 }
+/**
+ * The store is there but will not serve us as we are set up: a wrong name, key or permission. Thrown at open
+ * alone; to try again as we are is no use. The message says what to do.
+ */
+export class BlobStoreSetupError extends Error {
+  override readonly name = "BlobStoreSetupError";
+}
 /** The store can't be reached or is full: the request may be retried. `cause` is the driver's own error. */
 export class BlobStoreUnavailableError extends Error {
   override readonly name = "BlobStoreUnavailableError";
@@ -73,4 +80,42 @@ export interface BlobStore {
   /** What this store is, for `doctor` and the start-up line. */
   describe(): Promise<Readonly<Record<string, string>>>;
   close(): Promise<void>;
+  /** Only where clients can reach the store itself. */
+  readonly direct?: DirectTransfer;
+}
+
+export const DIRECT_TRANSFER_SECONDS_MAX = 7 * 24 * 3600;
+
+/**
+ * Links with which a client moves the bytes of one blob to or from the store itself, without credentials and
+ * past us. Whoever has a link may use it until it ends; it can't be taken back.
+ */
+export interface DirectTransfer {
+  /** For one body of exactly this size, type and hash: the store refuses any other. */
+  presignPut(upload: DirectUpload): Promise<DirectUploadLink>;
+  /** A URL for GET, ranges included. Made without a look at the store: the blob need not be there (yet). */
+  presignGet(download: DirectDownload): Promise<string>;
+}
+
+export interface DirectUpload {
+  readonly key: BlobKey;
+  readonly sizeBytes: number;
+  readonly contentType: string;
+  readonly sha256Base64: string;
+  /** 1 to DIRECT_TRANSFER_SECONDS_MAX; RangeError otherwise. */
+  readonly expiresSeconds: number;
+}
+
+export interface DirectUploadLink {
+  readonly method: "PUT";
+  readonly url: string;
+  /** To be sent as they are; the size goes as Content-Length. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface DirectDownload {
+  readonly key: BlobKey;
+  readonly expiresSeconds: number;
+  /** Sent back as Content-Disposition: the file name that a browser saves under. */
+  readonly contentDisposition?: string;
 }

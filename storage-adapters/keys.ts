@@ -13,6 +13,10 @@ export function checkBlobKey(key: BlobKey): void {
   if (problem !== null) throw new InvalidBlobKeyError(`Not a blob key: ${problem}`);
 }
 
+export function isBlobKey(key: string): boolean {
+  return (problemOf(key) ?? segmentsProblemOf(key.split("/"))) === null;
+}
+
 /** What `list` takes: the empty string, or the beginning of some key. @throws InvalidBlobKeyError otherwise */
 export function checkBlobPrefix(prefix: string): void {
   if (prefix === "") return;

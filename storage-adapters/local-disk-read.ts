@@ -1,13 +1,9 @@
 import type { FileHandle } from "node:fs/promises";
+import type { ByteRange } from "./byte-range.ts";
 import { BlobStoreUnavailableError } from "./contract.ts";
 import { named } from "./local-disk-errors.ts";
 
 const CHUNK_BYTES = 256 * 1024;
-
-export interface ByteRange {
-  readonly startByte: number;
-  readonly endByte: number;
-}
 
 /**
  * Takes `file` over and closes it. What fits one chunk is read at once, so most blobs leave no file open; of

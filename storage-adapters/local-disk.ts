@@ -6,12 +6,13 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, opendir, rename, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { type ByteRange, checkRange } from "./byte-range.ts";
 import { type BlobEntry, type BlobInfo, BlobNotFoundError, type BlobStore } from "./contract.ts";
 import { checkBlobKey, checkBlobPrefix } from "./keys.ts";
 import { errnoOf, named } from "./local-disk-errors.ts";
 import { DurableFolders, syncFolder } from "./local-disk-folders.ts";
 import { BLOB_FILE_SUFFIX, entryOf, listBlobs, orMissing } from "./local-disk-list.ts";
-import { type ByteRange, readRange } from "./local-disk-read.ts";
+import { readRange } from "./local-disk-read.ts";
 import { writeWhole } from "./local-disk-write.ts";
 
 /** How often a put starts over because deletes keep taking its folder away. */
@@ -153,9 +154,4 @@ class LocalDisk implements BlobStore {
     }
     return removed;
   }
-}
-
-function checkRange({ startByte, endByte }: ByteRange): void {
-  const isRange = Number.isSafeInteger(startByte) && Number.isSafeInteger(endByte);
-  if (!isRange || startByte < 0 || endByte < startByte) throw new RangeError("Not a range of bytes");
 }

@@ -66,7 +66,7 @@ export const ContinuationQuery = z.object({
 export const EventsQuery = z.object({
   continuationToken: z
     .string()
-    .regex(/^(-1|\d{1,15})$/)
+    .regex(/^(-1|\d{1,16})$/)
     .optional(),
 });
 

@@ -12,7 +12,8 @@ type Tags = Readonly<Record<string, string>>;
 
 export const STACKS_A_PAGE = 500;
 
-function checkTags(tags: Tags): void {
+/** @throws AppError INVALID_REQUEST */
+export function checkTags(tags: Tags): void {
   const problem = findTagProblem(tags);
   if (problem !== null) throw new AppError("INVALID_REQUEST", {}, { detail: problem });
 }

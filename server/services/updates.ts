@@ -8,6 +8,7 @@ import { AppError } from "../errors.ts";
 import { type LeaseClaim, type OrganizationAccess, requireMore } from "../rules/access.ts";
 import { finishUpdate } from "./finish.ts";
 import { leaseExpired } from "./lease.ts";
+import { checkTags } from "./stacks.ts";
 import { getStack } from "./state.ts";
 
 /** Each try closes one holder whose lease has ended; another may have started meanwhile. */
@@ -68,7 +69,7 @@ export interface StartedUpdate {
 
 /**
  * Grants the lease of an update. A holder whose lease has ended is closed first, with all it had saved.
- * @throws AppError UPDATE_CONFLICT | UPDATE_FINISHED | UPDATE_NOT_FOUND | FORBIDDEN
+ * @throws AppError UPDATE_CONFLICT | UPDATE_FINISHED | UPDATE_NOT_FOUND | FORBIDDEN | INVALID_REQUEST
  */
 export async function startUpdate(
   ctx: Context,
@@ -79,6 +80,7 @@ export async function startUpdate(
   const scope = await ctx.db.findUpdateScope(ref);
   if (scope === null) throw new AppError("UPDATE_NOT_FOUND", { updateId: ref.updateId });
   if (!scope.dryRun) requireMore(access, "stack:write");
+  if (input.tags !== null) checkTags(input.tags);
   const token = `lease_${randomBytes(32).toString("base64url")}`;
   const leaseMs = ctx.config.leaseSecondsMax * 1000;
   for (let attempt = 0; attempt < START_TRIES; attempt++) {

@@ -22,7 +22,7 @@ const START_MS_MAX = 900;
 const DAY_MS = 86_400_000;
 /** What has to have happened, or the loop has shown nothing. */
 const DEEDS = ["create", "start", "journal", "checkpoint", "events", "renew", "complete", "cancel", "import"];
-const MORE_DEEDS = ["encrypt", "rename", "delete", "abandon"];
+const MORE_DEEDS = ["encrypt", "rename", "delete", "abandon", "sweep"];
 
 class Loop {
   readonly #dataDir: string;

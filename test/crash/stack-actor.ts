@@ -154,7 +154,7 @@ export class StackActor {
     if (!this.#exists) return this.#create();
     if (this.#running !== null) return this.#workOn(this.#running);
     if (this.#version >= VERSIONS_MAX && this.#random.chance(0.5)) return this.#delete();
-    const deeds = ["update", "update", "update", "import", "rename", "encrypt", "delete"] as const;
+    const deeds = ["update", "update", "update", "import", "rename", "encrypt", "delete", "sweep"] as const;
     switch (this.#random.pick(deeds)) {
       case "update":
         return this.#begin();
@@ -166,6 +166,8 @@ export class StackActor {
         return this.#encrypt();
       case "delete":
         return this.#random.chance(0.2) ? this.#delete() : undefined;
+      case "sweep":
+        return this.#sweep();
     }
   }
 
@@ -262,7 +264,7 @@ export class StackActor {
     if (dice < 0.74) return this.#appendEvents(running);
     if (dice < 0.8) return this.#renew(running);
     if (dice < 0.85) return this.#cancel(running);
-    if (dice < 0.86) return this.#abandon(running);
+    if (dice < 0.87) return this.#abandon(running);
     return this.#complete(running);
   }
 
@@ -402,8 +404,12 @@ export class StackActor {
       await sleep(20);
     }
     if (this.#random.chance(0.5)) return this.#begin();
-    await this.#call("sweep", () => send(this.#server, "POST", "/api/admin/v1/gc-runs", {}));
+    await this.#sweep();
     await this.#readEnd(running);
+  }
+
+  async #sweep(): Promise<void> {
+    await this.#call("sweep", () => send(this.#server, "POST", "/api/admin/v1/gc-runs", {}));
   }
 
   /** The version that an update left which ended without its client. */

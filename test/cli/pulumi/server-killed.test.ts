@@ -6,6 +6,8 @@ import { describePulumi } from "./pulumi.ts";
 import { ServerProcess } from "./server-process.ts";
 import { Terminal } from "./terminal.ts";
 
+const DOWN_MS = 300;
+
 describePulumi("a server that is killed during an update", () => {
   let server: ServerProcess;
   let terminal: Terminal;
@@ -54,12 +56,12 @@ describePulumi("a server that is killed during an update", () => {
       outputs: { some: ref("stash7.input") },
     });
     await project.ok("stack", "init", "dev");
-    for (const round of [1, 2]) {
+    for (const end of ["kill", "stop"] as const) {
       const up = project.start("up", "--yes", "--skip-preview", "--parallel", "2");
       await up.until(/stash\d+ (created|updated|deleted)/);
-      await server.kill();
+      await server[end]();
       expect(up.child.exitCode).toBeNull();
-      await new Promise((done) => setTimeout(done, 200 * round));
+      await new Promise((done) => setTimeout(done, DOWN_MS));
       await server.start();
       expect(await up.done).toMatchObject({ code: 0 });
       const state = await project.export();

@@ -1,5 +1,6 @@
 /** What a person does with stacks apart from updating them. */
 import { expect, it } from "vitest";
+import { send } from "../../support/client.ts";
 import { ref, stashProject, stashYaml } from "./programs.ts";
 import { describePulumi } from "./pulumi.ts";
 import { type Project, Terminal } from "./terminal.ts";
@@ -22,6 +23,40 @@ describePulumi("login", () => {
       expect(await project.fails("login", world().url)).toContain("No credentials provided or are invalid");
     } finally {
       await stranger.close();
+    }
+  });
+});
+
+describePulumi("a token of one's own", () => {
+  const world = useWorld();
+
+  const admin = async (method: string, path: string, body: unknown): Promise<{ token: string }> => {
+    const answer = await send(world(), method, `/api/admin/v1${path}`, body);
+    expect(answer.status).toBeLessThan(300);
+    return answer.body;
+  };
+
+  it("lets a viewer look, and change nothing", async () => {
+    const owned = await stashProject(world().terminal, "shop", { stashes: { one: "a" } });
+    await owned.ok("stack", "init", "dev");
+    await owned.up();
+    await admin("POST", "/users", { login: "vera" });
+    await admin("PUT", "/organizations/main/members/vera", { role: "viewer" });
+    const { token } = await admin("POST", "/tokens", { name: "laptop", user: "vera" });
+    const vera = await Terminal.open({ PULUMI_ACCESS_TOKEN: token });
+    try {
+      await vera.login(world().url);
+      const project = await stashProject(vera, "shop", { stashes: { one: "b" } });
+      expect(await project.ok("whoami")).toBe("vera\n");
+      await project.ok("stack", "select", "dev");
+      expect(await project.ok("preview")).toContain("~ 1 to update");
+      expect(await project.fails("up", "--yes", "--skip-preview")).toContain(
+        "[403] Your role does not allow this",
+      );
+      expect(await project.fails("stack", "rm", "--yes", "--force")).toContain("[403]");
+      expect((await project.export()).names).toEqual(["one"]);
+    } finally {
+      await vera.close();
     }
   });
 });

@@ -211,6 +211,19 @@ describePulumi("a state that is edited by hand", () => {
     expect(await project.up("--expect-no-changes")).toContain("4 unchanged");
   });
 
+  it("gives a resource to another stack", async () => {
+    await project.ok("stack", "init", "other", "--no-select");
+    const urn = (await project.export()).urn("second");
+    const places = ["--source", "dev", "--dest", "other", "--yes"];
+    expect(await project.ok("state", "move", ...places, urn)).toContain("Successfully moved");
+    expect((await project.export()).names).not.toContain("second");
+    expect((await project.export("--stack", "other")).names).toEqual(["second"]);
+    expect((await project.export("--stack", "other", "--show-secrets")).text).toContain(
+      '"plaintext": "\\"b\\""',
+    );
+    expect(await project.up()).toContain("+ 1 created");
+  });
+
   it("has a resource protected, which destroy then refuses", async () => {
     const urn = (await project.export()).urn("first");
     await project.ok("state", "protect", urn, "--yes");
