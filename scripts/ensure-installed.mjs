@@ -18,13 +18,15 @@ if (!isCurrent()) {
   process.stderr.write("Installing dependencies (once; about a minute)…\n");
   const npm = process.env.npm_execpath;
   const [command, args] = npm === undefined ? ["npm", []] : [process.execPath, [npm]];
+  // Not `ci`: it refuses a lock file made where a registry lacks some platform's optional packages. With
+  // --no-save the lock file decides all the same, and stays as it is.
   // The output goes to standard error: standard output belongs to the command that was asked for.
-  const { status } = spawnSync(command, [...args, "ci", "--no-fund", "--no-audit", "--loglevel=error"], {
+  const { status } = spawnSync(command, [...args, "install", "--no-save", "--no-fund", "--no-audit", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", 2, 2],
   });
   if (status !== 0) {
-    process.stderr.write("The installation failed; `npm ci` shows more.\n");
+    process.stderr.write("The installation failed; `npm install` shows more.\n");
     process.exit(status ?? 1);
   }
 }

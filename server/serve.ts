@@ -35,6 +35,10 @@ export async function serve(config: Config): Promise<void> {
     log.info({ reason }, "stopping");
     await server.stop();
     log.info("stopped");
+  } catch (error) {
+    // Told to stop while another instance still had the folder: nothing was opened that would need closing.
+    if (!stopping.signal.aborted || !(error instanceof Error) || error.name !== "AbortError") throw error;
+    log.info("stopped while waiting for the data folder");
   } finally {
     flush();
   }

@@ -15,6 +15,7 @@ import type { Config } from "./config/schema.ts";
 import type { Context } from "./context.ts";
 import { canaryFor, checkCanary } from "./crypto/canary.ts";
 import { createKeyring, type Keyring, keyIdOf } from "./crypto/keyring.ts";
+import { answerBrokenRequests } from "./http/broken-requests.ts";
 import type { Health } from "./http/health.ts";
 import { startTracing } from "./http/tracing.ts";
 import { Deadlines } from "./jobs/deadlines.ts";
@@ -53,6 +54,10 @@ export interface StartOptions {
 export const CANARY_SETTING = "encryption canary";
 /** Longest that a client may take over its request line and headers. */
 const HEADERS_TIMEOUT_MS = 30_000;
+/** How often connections are looked at for requests that take too long to arrive. */
+const SLOW_CHECK_MS = 1_000;
+/** How often a drain closes the connections whose request was answered. */
+const DRAIN_CHECK_MS = 50;
 /** Longer than a balancer's idle timeout, so that it is never we who close under its request. */
 const KEEP_ALIVE_MS = 75_000;
 
@@ -72,7 +77,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const guard = new SignInGuard(config.authFailuresPerMinute, ctx.nowMs);
     const scheduler = new Scheduler(ctx, guard);
     const health: Health = { isDraining: false };
-    const server = createServer(createApp({ ctx, guard, health, instance: statusOf(instance, ctx.nowMs()) }));
+    const app = createApp({ ctx, guard, health, instance: statusOf(instance, ctx.nowMs()) });
+    const server = createServer({ connectionsCheckingInterval: SLOW_CHECK_MS }, app);
+    answerBrokenRequests(server, log);
     const port = await listen(server, config);
     if (options.isCronOn ?? true) scheduler.start();
     const stop = async () => {
@@ -117,22 +124,22 @@ async function openContext(
   const { config, log } = options;
   const metrics = createMetrics();
   closers.push(() => metrics.close());
-  const [db, blobs] = await Promise.all([
-    openDatabase({
-      kind: "sqlite",
-      path: join(config.dataDir, "statehouse.db"),
-      journalMode: config.journalMode,
-      fence: instance.fence,
-      onCommit: (size, durationMs) => {
-        metrics.commits.observe(size);
-        metrics.commitSeconds.observe(durationMs / 1000);
-      },
-      log: ({ level, msg, ...fields }) => log[level](fields, msg),
-    }),
-    openBlobStore({ kind: "local-disk", root: join(config.dataDir, "blobs") }),
-  ]);
-  closers.push(() => db.close());
-  closers.push(() => blobs.close());
+  const openingDb = openDatabase({
+    kind: "sqlite",
+    path: join(config.dataDir, "statehouse.db"),
+    journalMode: config.journalMode,
+    fence: instance.fence,
+    onCommit: (size, durationMs) => {
+      metrics.commits.observe(size);
+      metrics.commitSeconds.observe(durationMs / 1000);
+    },
+    log: ({ level, msg, ...fields }) => log[level](fields, msg),
+  });
+  const openingBlobs = openBlobStore({ kind: "local-disk", root: join(config.dataDir, "blobs") });
+  // Should one fail, the other is closed even so: its thread would keep the process alive.
+  closers.push(() => closeIfOpened(openingDb));
+  closers.push(() => closeIfOpened(openingBlobs));
+  const [db, blobs] = await Promise.all([openingDb, openingBlobs]);
   const keyring = createKeyring(
     [prepared.encryptionKey, ...prepared.previousKeys].map((key) => ({ id: keyIdOf(key), key })),
   );
@@ -159,6 +166,11 @@ async function openContext(
   return ctx;
 }
 
+async function closeIfOpened(opening: Promise<{ close(): Promise<void> }>): Promise<void> {
+  const opened = await opening.catch(() => null);
+  await opened?.close();
+}
+
 /** Found out now, not at the first decryption. */
 async function requireRightKey(ctx: Context, keyring: Keyring): Promise<void> {
   const fresh = Buffer.from(canaryFor(keyring)).toString("base64");
@@ -181,11 +193,17 @@ async function listen(server: Server, config: Config): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Requests under way may finish; whoever is still there at the end of the grace is cut off. */
+/**
+ * Requests under way may finish; whoever is still there at the end of the grace is cut off. A client that
+ * keeps its connection is told with the next answer that it ends; else it could go on asking for ever.
+ */
 async function drain(server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
+  server.prependListener("request", (_req, res) => res.setHeader("connection", "close"));
   const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  const sweeper = setInterval(() => server.closeIdleConnections(), DRAIN_CHECK_MS);
+  server.closeIdleConnections();
   await closed;
   clearTimeout(timer);
+  clearInterval(sweeper);
 }

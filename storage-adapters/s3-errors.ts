@@ -20,8 +20,8 @@ export function toStoreError(error: unknown): unknown {
   const code = s3CodeOf(error);
   if (code === null || isOurs(error)) return error;
   const status = s3StatusOf(error);
-  const answer = status === null ? code : `${code} (${status})`;
-  return new BlobStoreUnavailableError(`The S3 store answered ${answer}`, { cause: error });
+  const what = status === null ? `can't be reached: ${code}` : `answered ${code} (${status})`;
+  return new BlobStoreUnavailableError(`The S3 store ${what}`, { cause: error });
 }
 
 function isOurs(error: unknown): boolean {

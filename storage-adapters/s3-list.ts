@@ -5,16 +5,16 @@ import {
   type MultipartUpload,
 } from "@aws-sdk/client-s3";
 import type { BlobEntry } from "./contract.ts";
-import { isBlobKey } from "./keys.ts";
 import { named, s3CodeOf } from "./s3-errors.ts";
-import type { S3Target } from "./s3-target.ts";
+import { blobKeyOf, type S3Target } from "./s3-target.ts";
 
-/** A page (1,000 at most) is in memory at a time. Objects of others that could not be blobs are passed over. */
+/** A page (1,000 at most) is in memory at a time. Objects of others are passed over. */
 export async function* listObjects(
   target: S3Target,
   prefix: string,
 ): AsyncGenerator<BlobEntry, void, undefined> {
-  const place = { Bucket: target.bucket, Prefix: target.prefix + prefix };
+  // MinIO refuses a prefix with a segment of dots, even one that goes on.
+  const place = { Bucket: target.bucket, Prefix: target.prefix + prefix.replace(/(^|\/)\.{1,2}$/, "$1") };
   let token: string | undefined;
   do {
     const list = new ListObjectsV2Command({
@@ -23,10 +23,11 @@ export async function* listObjects(
     });
     const page = await named(target.client.send(list));
     for (const { Key = "", Size = 0, LastModified } of page.Contents ?? []) {
-      const key = Key.slice(target.prefix.length);
+      const key = blobKeyOf(target, Key);
+      if (key === null || !key.startsWith(prefix)) continue;
       // Whole seconds, as HEAD tells them.
       const modifiedMs = Math.floor((LastModified?.getTime() ?? 0) / 1000) * 1000;
-      if (isBlobKey(key)) yield { key, sizeBytes: Size, modifiedMs };
+      yield { key, sizeBytes: Size, modifiedMs };
     }
     token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
   } while (token !== undefined);
@@ -41,7 +42,7 @@ export async function sweepUploads(
   let aborted = 0;
   for await (const { Key, UploadId, Initiated } of listUploads(target)) {
     if (Key === undefined || UploadId === undefined || Initiated === undefined) continue;
-    if (!Key.startsWith(target.prefix) || !isBlobKey(Key.slice(target.prefix.length))) continue;
+    if (blobKeyOf(target, Key) === null) continue;
     if (uploading.has(UploadId) || Initiated.getTime() >= olderThanMs) continue;
     if (await abortUpload(target, Key, UploadId)) aborted++;
   }

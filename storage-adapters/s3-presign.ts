@@ -10,7 +10,7 @@ import {
 } from "./contract.ts";
 import { checkBlobKey } from "./keys.ts";
 import { named } from "./s3-errors.ts";
-import type { S3Target } from "./s3-target.ts";
+import { objectKeyOf, type S3Target } from "./s3-target.ts";
 
 export function createDirectTransfer(target: S3Target): DirectTransfer {
   return {
@@ -31,7 +31,7 @@ async function presignPut(target: S3Target, upload: DirectUpload): Promise<Direc
   };
   const put = new PutObjectCommand({
     Bucket: target.bucket,
-    Key: target.prefix + upload.key,
+    Key: objectKeyOf(target, upload.key),
     ContentLength: upload.sizeBytes,
     ContentType: upload.contentType,
     ChecksumSHA256: upload.sha256Base64,
@@ -55,7 +55,7 @@ async function presignGet(target: S3Target, download: DirectDownload): Promise<s
   const { contentDisposition } = download;
   const get = new GetObjectCommand({
     Bucket: target.bucket,
-    Key: target.prefix + download.key,
+    Key: objectKeyOf(target, download.key),
     ...(contentDisposition !== undefined && { ResponseContentDisposition: contentDisposition }),
   });
   return await named(getSignedUrl(target.client, get, { expiresIn: download.expiresSeconds }));

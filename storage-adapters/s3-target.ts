@@ -4,7 +4,8 @@ import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { getCACertificates } from "node:tls";
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
-import { BlobStoreSetupError } from "./contract.ts";
+import { type BlobKey, BlobStoreSetupError } from "./contract.ts";
+import { isBlobKey } from "./keys.ts";
 import { cleanPrefix, type S3Options } from "./s3-options.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -25,6 +26,23 @@ export interface S3Target {
   /** Sent with every new object. */
   readonly encryption: { ServerSideEncryption?: "AES256" | "aws:kms"; SSEKMSKeyId?: string };
   readonly checksum: "sha256" | "md5";
+}
+
+/**
+ * No key has this character. MinIO's lists leave out what is below an object (`a/b` once `a` is there): with
+ * the suffix no object's name is the folder of another. Also tells our objects from those of others.
+ */
+const OBJECT_SUFFIX = "!";
+
+export function objectKeyOf({ prefix }: S3Target, key: BlobKey): string {
+  return prefix + key + OBJECT_SUFFIX;
+}
+
+/** Null for an object that is none of ours. */
+export function blobKeyOf({ prefix }: S3Target, objectKey: string): BlobKey | null {
+  if (!objectKey.startsWith(prefix) || !objectKey.endsWith(OBJECT_SUFFIX)) return null;
+  const key = objectKey.slice(prefix.length, -OBJECT_SUFFIX.length);
+  return isBlobKey(key) ? key : null;
 }
 
 /** Talks to nobody yet. @throws BlobStoreSetupError for options that can't be right */

@@ -1,5 +1,5 @@
 /**
- * Blobs as objects of a bucket: `<prefix>/<key>`. S3 gives what the contract asks for by itself: an object is
+ * Blobs as objects of a bucket: `<prefix>/<key>!`. S3 gives what the contract asks for by itself: an object is
  * replaced whole, durable once the answer is there, and read as it was when the read began. Import it
  * dynamically (open.ts does): the AWS SDK comes with it.
  */
@@ -13,7 +13,7 @@ import type { S3Options } from "./s3-options.ts";
 import { createDirectTransfer } from "./s3-presign.ts";
 import { headObject, readObject } from "./s3-read.ts";
 import { toSetupError } from "./s3-setup-errors.ts";
-import { createS3Target, type S3Target } from "./s3-target.ts";
+import { createS3Target, objectKeyOf, type S3Target } from "./s3-target.ts";
 import { writeObject } from "./s3-write.ts";
 
 /**
@@ -100,6 +100,6 @@ export class S3Store implements BlobStore {
 
   #objectKeyOf(key: string): string {
     checkBlobKey(key);
-    return this.#target.prefix + key;
+    return objectKeyOf(this.#target, key);
   }
 }

@@ -1,9 +1,13 @@
 /** What a running update sends with its lease token. Protocol reference 4.4 to 4.10. */
+import type { Request } from "express";
+import type { Context } from "../context.ts";
+import type { LeaseClaim } from "../http/access.ts";
 import { readBody, streamBody } from "../http/body.ts";
 import { check, parseJson, readJson, sendEmpty, sendJson } from "../http/json.ts";
 import { leaseRoute, type Route } from "../http/route.ts";
 import { appendEvents } from "../services/events.ts";
 import { completeUpdate } from "../services/finish.ts";
+import { scopeOf } from "../services/lease.ts";
 import { appendJournal, saveCheckpoint, saveDelta } from "../services/saves.ts";
 import { renewLease } from "../services/updates.ts";
 import { Complete, EventBatch, RenewLease } from "./schemas.ts";
@@ -11,10 +15,20 @@ import { warn } from "./stack-routes.ts";
 import { UPDATE_PATHS } from "./update-routes.ts";
 import { cliVersionOf, unixSeconds } from "./wire.ts";
 
+/**
+ * A body that is held whole. The lease itself is decided by the step that writes; but whoever doesn't even know
+ * an update's id gets no memory here.
+ * @throws AppError LEASE_EXPIRED | BODY_TOO_LARGE | MALFORMED_BODY
+ */
+async function bodyOf(ctx: Context, claim: LeaseClaim, req: Request, maxBytes: number): Promise<Buffer> {
+  await scopeOf(ctx, claim.ref);
+  return readBody(req, maxBytes);
+}
+
 function leaseRoutesAt(path: string): readonly Route[] {
   return [
     leaseRoute("patch", `${path}/journalentries`, async (ctx, claim, req, res) => {
-      await appendJournal(ctx, claim, await readBody(req, ctx.config.journalBatchBytesMax));
+      await appendJournal(ctx, claim, await bodyOf(ctx, claim, req, ctx.config.journalBatchBytesMax));
       sendEmpty(res);
     }),
     leaseRoute("post", `${path}/events/batch`, async (ctx, claim, req, res) => {

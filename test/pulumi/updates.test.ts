@@ -331,7 +331,7 @@ describe("a CLI that vanished", () => {
     const stack = await freshStack(server());
     const gone = await stack.begin();
     await gone.journal(begun(stack));
-    nowMs += LEASE_MS + GRACE_MS;
+    nowMs += LEASE_MS + GRACE_MS + 1;
     await server().scheduler.tick();
     expect(await statusOf(gone)).toBe("failed");
     expect((await stack.send("GET", "")).body).not.toHaveProperty("currentOperation");

@@ -1,4 +1,4 @@
-/** The server dies in the middle of an update and comes back: nothing that it acknowledged is lost. */
+/** The server dies in the middle of an update, or is restarted, and comes back: nothing acknowledged is lost. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ADMIN_TOKEN } from "../../support/server.ts";
 import { gateReached, ledger, openGate, ref, stashProject, thingProject } from "./programs.ts";
@@ -8,7 +8,7 @@ import { Terminal } from "./terminal.ts";
 
 const DOWN_MS = 300;
 
-describePulumi("a server that is killed during an update", () => {
+describePulumi("a server that goes down during an update", () => {
   let server: ServerProcess;
   let terminal: Terminal;
 
@@ -23,7 +23,7 @@ describePulumi("a server that is killed during an update", () => {
     await terminal?.close();
   });
 
-  it("is not noticed by an update that has nothing to say meanwhile", async () => {
+  it("is not missed by an update that has nothing to say meanwhile", async () => {
     const project = await thingProject(terminal, "job", [
       { name: "first" },
       { name: "slow", gate: "gate" },
@@ -60,7 +60,7 @@ describePulumi("a server that is killed during an update", () => {
       const up = project.start("up", "--yes", "--skip-preview", "--parallel", "2");
       await up.until(/stash\d+ (created|updated|deleted)/);
       await server[end]();
-      expect(up.child.exitCode).toBeNull();
+      if (end === "kill") expect(up.child.exitCode).toBeNull();
       await new Promise((done) => setTimeout(done, DOWN_MS));
       await server.start();
       expect(await up.done).toMatchObject({ code: 0 });
