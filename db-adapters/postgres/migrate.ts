@@ -15,8 +15,8 @@ const FOLDER = new URL(
   import.meta.url,
 );
 const BREAKPOINT = "--> statement-breakpoint";
-/** Ours alone in a database: the first 8 bytes of SHA-256("statehouse migrations"), as a signed number. */
-const LOCK_KEY = "5044815239206461213";
+/** Ours alone in a database: the first 8 bytes of SHA-256("statehouse migrations"), signed. */
+const LOCK_KEY = "-5200866541341686947";
 
 /** Names of the migrations, in order. */
 export function migrationNames(): string[] {

@@ -37,6 +37,12 @@ export function oneOf<const Values extends readonly [string, ...string[]]>(
   return { schema: schema.default(initial), allowed, initial: String(initial) };
 }
 
+export function optionalOneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  const allowed = `one of ${values.join(", ")}`;
+  const schema: z.ZodType<Values[number], string> = z.enum(values, mustBe(allowed));
+  return { schema: schema.nullable().default(null), allowed, initial: null };
+}
+
 export function text(rule: { allowed: string; pattern: RegExp; initial: string }) {
   return { schema: matching(rule).default(rule.initial), allowed: rule.allowed, initial: rule.initial };
 }

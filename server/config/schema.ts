@@ -13,11 +13,13 @@ import {
   type Kind,
   oneOf,
   optionalInteger,
+  optionalOneOf,
   optionalText,
   optionalUrl,
   text,
   textList,
 } from "./kinds.ts";
+import { adaptersOf, DATABASES, FILE_STORES, MODES, shapeProblems } from "./shape.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export const LOG_FORMATS = ["auto", "json", "pretty"] as const;
@@ -116,6 +118,16 @@ const secrets = {
 };
 
 const storage = {
+  mode: setting(
+    "The shape: `efs` is SQLite and local files, one instance; `aurora` is Postgres and S3, any number of them",
+    oneOf(MODES, "efs"),
+  ),
+  database: setting("Where the rows are, when it isn't what the mode says", optionalOneOf(DATABASES)),
+  files: setting("Where the states are, when it isn't what the mode says", optionalOneOf(FILE_STORES)),
+  replicas: setting(
+    "How many instances there will be; SQLite takes one",
+    integer({ min: 1, max: 1000, initial: 1 }),
+  ),
   dataDir: setting(
     "Folder of the database, the files and the generated secrets",
     checkedText({ allowed: "a path", accepts: (value) => !value.includes("\0"), initial: "./data" }),
@@ -123,6 +135,44 @@ const storage = {
   journalMode: setting(
     "SQLite's journal mode; `auto` takes WAL on a local disk and a rollback journal on a network file system",
     oneOf(JOURNAL_MODES, "auto"),
+  ),
+  databaseUrl: setting(
+    "Postgres: postgres://user:password@host:port/name; `sslmode=verify-full` checks the certificate",
+    optionalText({ allowed: "a postgres:// URL", pattern: /^postgres(ql)?:\/\/[^\s]{1,2000}$/ }),
+    { secret: true },
+  ),
+  databaseCaFile: setting(
+    "Postgres: file with the certificates of the authorities to trust, such as the RDS bundle",
+    optionalText({ allowed: "a path", pattern: /^[^\0]{1,4096}$/ }),
+  ),
+  databasePoolMax: setting(
+    "Postgres: connections of one instance",
+    integer({ min: 1, max: 500, initial: 10 }),
+  ),
+  s3Bucket: setting(
+    "S3: the bucket",
+    optionalText({ allowed: "a bucket's name", pattern: /^[a-z0-9A-Z][a-zA-Z0-9._-]{1,254}$/ }),
+  ),
+  s3Endpoint: setting("S3: address of a server that isn't AWS's, such as MinIO", optionalUrl()),
+  s3Region: setting(
+    "S3: region; unset: what the AWS chain says, else us-east-1",
+    optionalText({ allowed: "a region's name", pattern: /^[a-z0-9-]{1,64}$/ }),
+  ),
+  s3Prefix: setting(
+    "S3: what every key begins with",
+    optionalText({ allowed: "letters, digits, . _ / and -", pattern: /^[A-Za-z0-9._/-]{1,200}$/ }),
+  ),
+  s3ForcePathStyle: setting(
+    "S3: the bucket in the path and not in the host name, as MinIO wants it",
+    bool(false),
+  ),
+  s3CaFile: setting(
+    "S3: file with the certificates of the authorities to trust",
+    optionalText({ allowed: "a path", pattern: /^[^\0]{1,4096}$/ }),
+  ),
+  s3KmsKeyId: setting(
+    "S3: KMS key for the bucket's own encryption, on top of ours",
+    optionalText({ allowed: "a key's id, ARN or alias", pattern: /^[A-Za-z0-9:/_-]{1,2048}$/ }),
   ),
 };
 
@@ -221,7 +271,12 @@ export const ConfigSchema = z
     // Without `when`, zod would keep quiet about this until every other problem is solved.
     when: ({ value }) => JournalSizes.safeParse(value).success,
   })
-  .transform((config) => ({ ...config, dataDir: resolve(config.dataDir) }))
+  .superRefine((config, ctx) => {
+    for (const { name, problem } of shapeProblems(config)) {
+      ctx.addIssue({ code: "custom", path: [name], message: problem });
+    }
+  })
+  .transform((config) => ({ ...config, ...adaptersOf(config), dataDir: resolve(config.dataDir) }))
   .readonly();
 
 /** All settings, checked; `dataDir` is absolute, URLs have no slash at their end, null means not set. */

@@ -1,10 +1,10 @@
 /** What a running update sends with its lease token. Protocol reference 4.4 to 4.10. */
 import type { Request } from "express";
 import type { Context } from "../context.ts";
-import type { LeaseClaim } from "../http/access.ts";
 import { readBody, streamBody } from "../http/body.ts";
 import { check, parseJson, readJson, sendEmpty, sendJson } from "../http/json.ts";
 import { leaseRoute, type Route } from "../http/route.ts";
+import type { LeaseClaim } from "../rules/access.ts";
 import { appendEvents } from "../services/events.ts";
 import { completeUpdate } from "../services/finish.ts";
 import { scopeOf } from "../services/lease.ts";
@@ -32,7 +32,7 @@ function leaseRoutesAt(path: string): readonly Route[] {
       sendEmpty(res);
     }),
     leaseRoute("post", `${path}/events/batch`, async (ctx, claim, req, res) => {
-      const body = await readBody(req, ctx.config.eventBatchBytesMax);
+      const body = await bodyOf(ctx, claim, req, ctx.config.eventBatchBytesMax);
       const { events } = check(EventBatch, parseJson(body, ctx.config.jsonDepthMax) ?? {});
       await appendEvents(ctx, claim, events ?? [], body);
       sendEmpty(res);
@@ -53,7 +53,8 @@ function leaseRoutesAt(path: string): readonly Route[] {
       sendEmpty(res);
     }),
     leaseRoute("patch", `${path}/checkpointdelta`, async (ctx, claim, req, res) => {
-      await saveDelta(ctx, claim, await readBody(req, ctx.config.checkpointBytesMax));
+      // A larger one isn't worth it: the CLI answers any refusal with the whole document, which is streamed.
+      await saveDelta(ctx, claim, await bodyOf(ctx, claim, req, ctx.config.journalBatchBytesMax));
       sendEmpty(res);
     }),
     leaseRoute("post", `${path}/complete`, async (ctx, claim, req, res) => {

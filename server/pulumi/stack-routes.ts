@@ -24,6 +24,8 @@ import {
 import { stackOnWire } from "./wire.ts";
 
 const PROJECT = "/api/stacks/:org/:project";
+/** The state that a stack starts with names a secrets provider and holds no resources; it is read whole. */
+const CREATE_BYTES_MAX = 16 * 1024 ** 2;
 const STACK = `${PROJECT}/:stack`;
 
 function param(req: Request, name: string): string {
@@ -112,7 +114,7 @@ export const stackRoutes: readonly Route[] = [
   ),
 
   organizationRoute("post", PROJECT, "stack:write", async (ctx, access, req, res) => {
-    const body = await readBody(req, ctx.config.checkpointBytesMax);
+    const body = await readBody(req, CREATE_BYTES_MAX);
     const input = check(CreateStack, parseJson(body, ctx.config.jsonDepthMax) ?? {});
     if (input.config !== undefined && input.config !== null) {
       const detail = "configuration kept in an environment is not supported; leave `config` out";

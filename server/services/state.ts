@@ -66,7 +66,7 @@ function withSummary(
 export function problemSentence(document: StateDocument, goodVersion: number | null): string | null {
   if (document.problems === null) return null;
   const problems = JSON.parse(document.problems) as { message: string }[];
-  const first = problems[0]?.message ?? "unknown";
+  const first = (problems[0]?.message ?? "unknown").replace(/\.$/, "");
   const way = goodVersion === null ? "" : ` The last version that passed is ${goodVersion}.`;
   return `The state was stored but failed verification: ${first}.${way} See 'pulumi state repair'.`;
 }

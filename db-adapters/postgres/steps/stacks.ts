@@ -1,0 +1,145 @@
+import type { StateDocument } from "../../contract.ts";
+import { type StackRow, type StackViewRow, stackOf } from "../rows.ts";
+import type { Sql, Transaction, Value } from "../sql.ts";
+import { isMarked } from "./states.ts";
+import type { StepsOf } from "./types.ts";
+
+const COLUMNS = `s.*, r.kind as running_kind, r.actor as running_actor, r.started_ms as running_started_ms`;
+const RUNNING = "left join stack_update r on r.id = s.running_update_id";
+
+/** A live stack, locked until the end of the transaction; whatever changes a stack comes past here. */
+export function lockStack(tx: Transaction, stackId: string): Promise<StackRow | null> {
+  const text = "select * from stack where id = $1 and deleted_ms is null for no key update";
+  return tx.get<StackRow>(text, stackId);
+}
+
+/** Replaces the locked stack's tags, in both places that hold them. */
+export function writeTags(tx: Transaction, stackId: string, tags: Readonly<Record<string, string>>): void {
+  tx.post(
+    `with t as (update stack set tags = $2 where id = $1),
+       gone as (delete from stack_tag where stack_id = $1 and name <> all($3::text[]))
+     insert into stack_tag (stack_id, name, value)
+     select $1, t.name, t.value from unnest($3::text[], $4::text[]) as t (name, value)
+     on conflict (stack_id, name) do update set value = excluded.value`,
+    ...[stackId, JSON.stringify(tags), Object.keys(tags), Object.values(tags)],
+  );
+}
+
+/** A document's columns, in the order that `insert into state_version` names them; all null for none. */
+export function documentValues(document: StateDocument | null): Value[] {
+  if (document === null) return [null, null, null, null, null, null];
+  const { blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems } = document;
+  return [blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems];
+}
+
+type StackFilter = { project?: string; tagName?: string; tagValue?: string };
+
+/** Conditions on `s` beyond its organization; pushes what they compare with. */
+function wheresOf(filter: StackFilter, values: Value[]): string {
+  const wheres: string[] = [];
+  const mark = (value: string) => `$${values.push(value)}`;
+  if (filter.project !== undefined) wheres.push(`and s.project = ${mark(filter.project)}`);
+  if (filter.tagName !== undefined) {
+    const tag = `select from stack_tag t where t.stack_id = s.id and t.name = ${mark(filter.tagName)}`;
+    const value = filter.tagValue === undefined ? "" : ` and t.value = ${mark(filter.tagValue)}`;
+    wheres.push(`and exists (${tag}${value})`);
+  }
+  return wheres.join(" ");
+}
+
+export function stackSteps(
+  sql: Sql,
+): StepsOf<"createStack" | "findStack" | "listStacks" | "projectExists" | "replaceTags" | "deleteStack"> {
+  return {
+    async createStack({ id, name, tags, state, nowMs }) {
+      const row = await sql.changeOnce<{ organization_id: string | null; id: string | null }>(
+        `with o as (select id from organization where name = $2 for key share),
+           added as (
+             insert into stack (id, organization_id, project, name, created_ms, tags, version, state_version,
+               good_version, resource_count)
+             select $1, o.id, $3, $4, $5, $6, 0, $7, $8, $9 from o
+             on conflict (organization_id, project, name) where deleted_ms is null do nothing
+             returning id),
+           tags as (insert into stack_tag (stack_id, name, value) select added.id, t.name, t.value
+             from added, unnest($10::text[], $11::text[]) as t (name, value)),
+           state as (
+             insert into state_version (stack_id, version, update_id, created_ms, blob_key, sha256, size_bytes,
+               resource_count, resource_total, problems)
+             select added.id, 0, null, $5, $12, $13, $14::bigint, $15::integer, $16::integer, $17 from added
+             where $12::text is not null)
+         select (select id from o) as organization_id, (select id from added) as id`,
+        ...[id, name.organization, name.project, name.stack, nowMs, JSON.stringify(tags)],
+        ...[state === null ? null : 0, state === null || isMarked(state) ? null : 0],
+        ...[state?.resourceCount ?? 0, Object.keys(tags), Object.values(tags)],
+        ...documentValues(state),
+      );
+      if (row === null || row.organization_id === null) return "no_organization";
+      return row.id === null ? "exists" : "created";
+    },
+
+    async findStack(name) {
+      const row = await sql.get<StackViewRow>(
+        `select ${COLUMNS}, o.name as organization from organization o join stack s on s.organization_id = o.id
+         ${RUNNING} where o.name = $1 and s.project = $2 and s.name = $3 and s.deleted_ms is null`,
+        ...[name.organization, name.project, name.stack],
+      );
+      return row === null ? null : stackOf(row);
+    },
+
+    async listStacks(filter, { after, limit }) {
+      const [organization = "", project = "", stack = ""] = (after ?? "").split("/");
+      const values: Value[] = [filter.organizations, organization, project, stack, limit];
+      const wheres = wheresOf(filter, values);
+      // A page of each organization by its index, in order of their names: the walk ends with the page.
+      const rows = await sql.all<StackViewRow>(
+        `select s.*, o.name as organization from
+           (select id, name from organization where name = any($1::text[]) and name >= $2 order by name) o
+         cross join lateral (select ${COLUMNS} from stack s ${RUNNING}
+           where s.organization_id = o.id and s.deleted_ms is null and (s.project, s.name) >
+             (case when o.name = $2 then $3 else '' end, case when o.name = $2 then $4 else '' end) ${wheres}
+           order by s.project, s.name limit $5) s
+         order by o.name, s.project, s.name limit $5`,
+        ...values,
+      );
+      return rows.map(stackOf);
+    },
+
+    async projectExists(organization, project) {
+      const row = await sql.get(
+        `select 1 from organization o join stack s on s.organization_id = o.id
+         where o.name = $1 and s.project = $2 and s.deleted_ms is null limit 1`,
+        ...[organization, project],
+      );
+      return row !== null;
+    },
+
+    replaceTags(stackId, tags) {
+      return sql.transaction(async (tx) => {
+        if ((await lockStack(tx, stackId)) === null) return "absent";
+        writeTags(tx, stackId, tags);
+        return "replaced";
+      });
+    },
+
+    deleteStack({ stackId, force, nowMs }) {
+      return sql.transaction(async (tx) => {
+        const stack = await lockStack(tx, stackId);
+        if (stack === null) return "absent";
+        if (stack.running_update_id !== null) return "update_running";
+        if (!force) {
+          const text = "select resource_total from state_version where stack_id = $1 and version = $2";
+          const state = await tx.get<{ resource_total: number }>(text, stackId, stack.state_version);
+          if (state !== null && state.resource_total > 0) return "has_resources";
+        }
+        tx.post("update stack set deleted_ms = $2 where id = $1", stackId, nowMs);
+        // Previews that still run end with it, so that no lease of an invisible stack is ever listed.
+        tx.post(
+          `update stack_update set status = 'failed', ending = 'cancelled', ended_ms = $2
+           where stack_id = $1 and status = 'running'`,
+          ...[stackId, nowMs],
+        );
+        return "deleted";
+      });
+    },
+  };
+}
