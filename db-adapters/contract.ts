@@ -560,3 +560,28 @@ export interface Database extends PeopleStore, StackStore, UpdateStore, UpkeepSt
   /** Finishes what was accepted, then closes. Later calls throw DatabaseUnavailableError. */
   close(): Promise<void>;
 }
+
+// ---------------------------------------------------------------- between replicas
+
+/** Live events across replicas: at most once each, kept nowhere. What must not be lost is a row. */
+export interface EventBus {
+  /** Tells every subscriber of `topic`, the publisher's own replica included. @throws RangeError past 7,000 bytes */
+  publish(topic: string, payload: string): Promise<void>;
+  /**
+   * `onEvent` gets null when events may have been missed (a connection was lost): read the rows again. Ends with
+   * the function that it gives back, which may be called twice.
+   */
+  subscribe(topic: string, onEvent: (payload: string | null) => void): Promise<() => Promise<void>>;
+}
+
+/** Work that one replica at a time does. */
+export interface CronLock {
+  /** Null while anyone holds `name`. The holder's death frees it. */
+  tryCronLock(name: string): Promise<{ release(): Promise<void> } | null>;
+}
+
+/** What `openDatabase` gives: the data, and what replicas share beside it. */
+export interface SharedDatabase extends Database, EventBus, CronLock {}
+
+/** Bytes of UTF-8 that an event's payload may have on any bus. */
+export const EVENT_BYTES_MAX = 7_000;

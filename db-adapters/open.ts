@@ -1,15 +1,24 @@
 /** The one place that knows which adapters there are. */
-import type { Database } from "./contract.ts";
+import type { SharedDatabase } from "./contract.ts";
+import { inProcessBus, inProcessCronLock } from "./in-process-bus.ts";
+import type { PostgresOptions } from "./postgres/open.ts";
 import { openSqlite, type SqliteOptions } from "./sqlite/open.ts";
 
-export type DatabaseOptions = { readonly kind: "sqlite" } & SqliteOptions;
+export type DatabaseOptions =
+  | ({ readonly kind: "sqlite" } & SqliteOptions)
+  | ({ readonly kind: "postgres" } & PostgresOptions);
 
 /** Opens the database that the options name; its schema is up to date on return. */
-export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+export async function openDatabase(options: DatabaseOptions): Promise<SharedDatabase> {
   switch (options.kind) {
     case "sqlite":
-      return openSqlite(options);
+      return { ...(await openSqlite(options)), ...inProcessBus(), ...inProcessCronLock() };
+    case "postgres": {
+      // The driver is loaded where it is asked for: the other shape starts without it.
+      const { openPostgres } = await import("./postgres/open.ts");
+      return openPostgres(options);
+    }
     default:
-      return options.kind satisfies never;
+      return options satisfies never;
   }
 }

@@ -87,3 +87,22 @@ export function decideCancel(update: {
       return update.status satisfies never;
   }
 }
+
+export type FinishDecision = "finish" | "already_finished" | "moved" | "wrong_token" | "not_running";
+
+/** Whether an update may end now. `tokenHash` null is the server's own hand (cancel, sweep). */
+export function decideFinish(
+  update: LeaseFacts & { readonly ending: "cancelled" | "expired" | null; readonly revision: number },
+  asked: {
+    readonly tokenHash: string | null;
+    readonly status: "succeeded" | "failed";
+    readonly ending: "cancelled" | "expired" | null;
+    readonly revision: number;
+  },
+): FinishDecision {
+  if (asked.tokenHash !== null && asked.tokenHash !== update.leaseTokenHash) return "wrong_token";
+  if (update.status === asked.status && update.ending === asked.ending) return "already_finished";
+  if (update.status !== "running") return "not_running";
+  if (asked.tokenHash !== null && update.cancelRequested) return "not_running";
+  return update.revision === asked.revision ? "finish" : "moved";
+}

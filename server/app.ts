@@ -44,6 +44,6 @@ export function createApp({ ctx, guard, health, instance }: AppDeps): Express {
   app.use(observeRequests(ctx));
   mount(app, { ctx, guard }, allRoutes(health, instance));
   app.use(notFound);
-  app.use(failureHandler(ctx.log));
+  app.use(failureHandler(ctx.log, health));
   return app;
 }

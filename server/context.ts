@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { Database } from "../db-adapters/contract.ts";
+import type { SharedDatabase } from "../db-adapters/contract.ts";
 import type { BlobStore } from "../storage-adapters/contract.ts";
 import type { DocumentStore } from "./blobs/documents.ts";
 import type { Config } from "./config/schema.ts";
@@ -11,7 +11,7 @@ import type { Replayer } from "./services/replayer.ts";
 /** What every service is given. Built once by `main.ts` (or by a test); stays this small. */
 export interface Context {
   readonly config: Config;
-  readonly db: Database;
+  readonly db: SharedDatabase;
   readonly blobs: BlobStore;
   readonly documents: DocumentStore;
   readonly keyring: Keyring;

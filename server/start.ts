@@ -2,15 +2,12 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import type { Logger } from "pino";
-import { openDatabase } from "../db-adapters/open.ts";
 import { acquireInstance, type Instance, type Owner } from "../db-adapters/sqlite/instance-guard.ts";
-import { openBlobStore } from "../storage-adapters/open.ts";
 import type { InstanceStatus } from "./admin/deps.ts";
 import { createApp } from "./app.ts";
 import { createDocumentStore } from "./blobs/documents.ts";
-import { type PreparedDataDir, prepareDataDir } from "./config/first-run.ts";
+import type { PreparedDataDir } from "./config/first-run.ts";
 import type { Config } from "./config/schema.ts";
 import type { Context } from "./context.ts";
 import { canaryFor, checkCanary } from "./crypto/canary.ts";
@@ -23,6 +20,7 @@ import { Scheduler } from "./jobs/scheduler.ts";
 import { createMetrics } from "./metrics.ts";
 import { createReplayer } from "./services/replayer.ts";
 import { SignInGuard } from "./services/sign-in-guard.ts";
+import { openDatabaseOf, openFilesOf, prepareSecrets, usesDataDir } from "./storage.ts";
 import { VERSION } from "./version.ts";
 
 export class WrongEncryptionKeyError extends Error {
@@ -68,15 +66,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     for (const close of closers.reverse()) await close();
   };
   try {
-    const prepared = await prepareDataDir(config);
+    const prepared = await prepareSecrets(config);
     for (const warning of prepared.warnings) log.warn(warning);
     if (config.otlpEndpoint !== null) closers.push(await startTracing(config.otlpEndpoint, VERSION));
-    const instance = await takeFolder(options);
-    closers.push(() => instance.release());
+    const instance = usesDataDir(config) ? await takeFolder(options) : null;
+    closers.push(() => instance?.release());
     const ctx = await openContext(options, prepared, instance, closers);
     const guard = new SignInGuard(config.authFailuresPerMinute, ctx.nowMs);
     const scheduler = new Scheduler(ctx, guard);
-    const health: Health = { isDraining: false };
+    const health: Health = { isDraining: false, isStorageInDoubt: true };
     const app = createApp({ ctx, guard, health, instance: statusOf(instance, ctx.nowMs()) });
     const server = createServer({ connectionsCheckingInterval: SLOW_CHECK_MS }, app);
     answerBrokenRequests(server, log);
@@ -110,7 +108,8 @@ function takeFolder(options: StartOptions): Promise<Instance> {
 }
 
 /** The owner record as the admin API shows it. */
-function statusOf(instance: Instance, startedMs: number): InstanceStatus {
+function statusOf(instance: Instance | null, startedMs: number): InstanceStatus {
+  if (instance === null) return { version: VERSION, startedMs, owner: null };
   const owner = Object.entries(instance.owner).map(([name, value]) => [name, String(value)]);
   return { version: VERSION, startedMs, owner: Object.fromEntries(owner) };
 }
@@ -118,24 +117,21 @@ function statusOf(instance: Instance, startedMs: number): InstanceStatus {
 async function openContext(
   options: StartOptions,
   prepared: PreparedDataDir,
-  instance: Instance,
+  instance: Instance | null,
   closers: (() => Promise<void> | void)[],
 ): Promise<Context> {
   const { config, log } = options;
   const metrics = createMetrics();
   closers.push(() => metrics.close());
-  const openingDb = openDatabase({
-    kind: "sqlite",
-    path: join(config.dataDir, "statehouse.db"),
-    journalMode: config.journalMode,
-    fence: instance.fence,
+  const openingDb = openDatabaseOf(config, {
+    fence: instance?.fence ?? null,
     onCommit: (size, durationMs) => {
       metrics.commits.observe(size);
       metrics.commitSeconds.observe(durationMs / 1000);
     },
-    log: ({ level, msg, ...fields }) => log[level](fields, msg),
+    log,
   });
-  const openingBlobs = openBlobStore({ kind: "local-disk", root: join(config.dataDir, "blobs") });
+  const openingBlobs = openFilesOf(config);
   // Should one fail, the other is closed even so: its thread would keep the process alive.
   closers.push(() => closeIfOpened(openingDb));
   closers.push(() => closeIfOpened(openingBlobs));
@@ -154,7 +150,7 @@ async function openContext(
     documents: createDocumentStore(blobs, keyring),
     keyring,
     replayer,
-    deadlines: new Deadlines(),
+    deadlines: new Deadlines({ isShared: config.database === "postgres" }),
     metrics,
     log,
     adminTokenHash: createHash("sha256").update(prepared.adminToken).digest(),
@@ -177,9 +173,13 @@ async function requireRightKey(ctx: Context, keyring: Keyring): Promise<void> {
   const stored = await ctx.db.claimSetting(CANARY_SETTING, fresh);
   if (checkCanary(keyring, Buffer.from(stored, "base64")) === "match") return;
   throw new WrongEncryptionKeyError(
-    `The encryption key is not the one that the data in ${ctx.config.dataDir} was written with. ` +
+    `The encryption key is not the one that the data ${whereOf(ctx.config)} was written with. ` +
       "Start with the right STATEHOUSE_ENCRYPTION_KEY, or list the old key in STATEHOUSE_PREVIOUS_ENCRYPTION_KEYS.",
   );
+}
+
+function whereOf(config: Config): string {
+  return config.database === "sqlite" ? `in ${config.dataDir}` : "in this Postgres database";
 }
 
 async function listen(server: Server, config: Config): Promise<number> {

@@ -1,13 +1,16 @@
 import { S3ServiceException } from "@aws-sdk/client-s3";
 import { BlobStoreSetupError, BlobStoreUnavailableError } from "./contract.ts";
 
+const NAMES_WITHOUT_CODE = new Set(["TimeoutError", "CredentialsProviderError"]);
+
 /** "NoSuchKey" of what S3 answered, "ECONNREFUSED" of a connection; null for an error of neither. */
 export function s3CodeOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
-  if (error instanceof S3ServiceException || "$metadata" in error) return error.name;
-  if (error.name === "TimeoutError" || error.name === "CredentialsProviderError") return error.name;
+  if (error instanceof S3ServiceException) return error.name;
   if ("code" in error && typeof error.code === "string") return error.code;
-  return null;
+  // `$metadata` is on all that the SDK gave up on: time-outs, answers that it can't read.
+  const isSdks = "$metadata" in error || NAMES_WITHOUT_CODE.has(error.name);
+  return isSdks ? error.name : null;
 }
 
 /** The HTTP status of what S3 answered; null when it did not. */

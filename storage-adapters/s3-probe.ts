@@ -11,7 +11,16 @@ import { named, s3CodeOf, s3StatusOf } from "./s3-errors.ts";
 import type { S3Options } from "./s3-options.ts";
 import { createS3Target, objectKeyOf, type S3Target } from "./s3-target.ts";
 
-export type S3ProbeStepName = "bucket" | "put" | "get" | "range" | "list" | "multipart" | "delete";
+export type S3ProbeStepName =
+  | "bucket"
+  | "put"
+  | "get"
+  | "range"
+  | "list"
+  | "multipart"
+  | "multipart-list"
+  | "multipart-abort"
+  | "delete";
 
 export interface S3ProbeStep {
   readonly step: S3ProbeStepName;
@@ -25,29 +34,33 @@ interface Probe {
   readonly store: S3Store;
   readonly key: BlobKey;
   readonly bytes: Uint8Array;
+  /** Set by the first step; the others can be tried without, for permissions alone. */
+  isStored: boolean;
+  /** Set by the step that begins one. */
+  uploadId: string | null;
 }
 
 interface Step {
   readonly step: S3ProbeStepName;
-  /** On failure: what a policy has to allow for this step. */
-  readonly permissions: readonly string[];
+  /** What a policy has to allow for this step. */
+  readonly permission: `s3:${string}`;
   /** Gives the detail to show. */
   run(probe: Probe): Promise<string>;
 }
 
 const BODY_BYTES = 100_000;
+const USING_KEYS: ReadonlySet<S3ProbeStepName> = new Set(["put", "get", "range", "multipart"]);
+const NOT_PERMISSIONS = new Set(["InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"]);
 
 const STEPS: readonly Step[] = [
-  { step: "put", permissions: ["s3:PutObject"], run: probePut },
-  { step: "get", permissions: ["s3:GetObject"], run: probeGet },
-  { step: "range", permissions: ["s3:GetObject"], run: probeRange },
-  { step: "list", permissions: ["s3:ListBucket"], run: probeList },
-  {
-    step: "multipart",
-    permissions: ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"],
-    run: probeMultipart,
-  },
-  { step: "delete", permissions: ["s3:DeleteObject"], run: probeDelete },
+  { step: "put", permission: "s3:PutObject", run: probePut },
+  { step: "get", permission: "s3:GetObject", run: probeGet },
+  { step: "range", permission: "s3:GetObject", run: probeRange },
+  { step: "list", permission: "s3:ListBucket", run: probeList },
+  { step: "multipart", permission: "s3:PutObject", run: probeUpload },
+  { step: "multipart-list", permission: "s3:ListBucketMultipartUploads", run: probeUploadList },
+  { step: "multipart-abort", permission: "s3:AbortMultipartUpload", run: probeUploadAbort },
+  { step: "delete", permission: "s3:DeleteObject", run: probeDelete },
 ];
 
 /** Never throws: what goes wrong is in the steps. Leaves nothing in the bucket, provided it may delete. */
@@ -74,7 +87,14 @@ async function probeTarget(target: S3Target): Promise<S3ProbeStep[]> {
     steps.push(failed("bucket", messageOf(error)));
   }
   const key = `doctor/${randomBytes(12).toString("hex")}`;
-  const probe = { target, store: new S3Store(target), key, bytes: randomBytes(BODY_BYTES) };
+  const probe = {
+    target,
+    store: new S3Store(target),
+    key,
+    bytes: randomBytes(BODY_BYTES),
+    isStored: false,
+    uploadId: null,
+  };
   for (const step of STEPS) steps.push(await tryStep(step, probe));
   return steps;
 }
@@ -84,24 +104,21 @@ async function tryStep(step: Step, probe: Probe): Promise<S3ProbeStep> {
     return { step: step.step, ok: true, detail: await step.run(probe) };
   } catch (error) {
     if (!isRefusal(error)) return failed(step.step, messageOf(error));
-    return failed(step.step, `refused: grant ${grantsOf(step, probe.target)}`);
+    return failed(step.step, `refused: grant ${grantOf(step, probe.target)}`);
   }
 }
 
-function grantsOf({ step, permissions }: Step, { bucket, prefix, encryption }: S3Target): string {
-  const onBucket = permissions.filter((name) => name.startsWith("s3:List"));
-  const onObjects = permissions.filter((name) => !onBucket.includes(name));
-  const grants: string[] = [];
-  if (onObjects.length > 0) grants.push(`${onObjects.join(", ")} on arn:aws:s3:::${bucket}/${prefix}*`);
-  if (onBucket.length > 0) grants.push(`${onBucket.join(", ")} on arn:aws:s3:::${bucket}`);
-  if (encryption.ServerSideEncryption === "aws:kms" && step !== "list" && step !== "delete") {
-    grants.push("kms:GenerateDataKey and kms:Decrypt on the KMS key");
-  }
-  return grants.join(", and ");
+function grantOf({ step, permission }: Step, { bucket, prefix, encryption }: S3Target): string {
+  const isOnBucket = permission.startsWith("s3:List");
+  const resource = `arn:aws:s3:::${bucket}${isOnBucket ? "" : `/${prefix}*`}`;
+  const usesKey = encryption.ServerSideEncryption === "aws:kms" && USING_KEYS.has(step);
+  const onKey = usesKey ? ", and kms:GenerateDataKey and kms:Decrypt on the KMS key" : "";
+  return `${permission} on ${resource}${onKey}`;
 }
 
-async function probePut({ store, key, bytes }: Probe): Promise<string> {
-  await store.put(key, [bytes], { maxBytes: BODY_BYTES });
+async function probePut(probe: Probe): Promise<string> {
+  await probe.store.put(probe.key, [probe.bytes], { maxBytes: BODY_BYTES });
+  probe.isStored = true;
   return `wrote ${BODY_BYTES} bytes`;
 }
 
@@ -122,25 +139,35 @@ async function probeRange({ store, key, bytes }: Probe): Promise<string> {
   return "10 bytes from the middle came back";
 }
 
-async function probeList({ store, key }: Probe): Promise<string> {
-  const stored = await store.find(key);
+async function probeList({ store, key, isStored }: Probe): Promise<string> {
   for await (const entry of store.list(key)) if (entry.key === key) return "the list has the new object";
-  if (stored === null) return "allowed; there was nothing to list";
+  if (!isStored) return "allowed; there was nothing to list";
   throw new Error("the list lacks an object that was just put");
 }
 
-async function probeMultipart({ target, key }: Probe): Promise<string> {
+async function probeUpload(probe: Probe): Promise<string> {
+  const { target, key } = probe;
   const place = { Bucket: target.bucket, Key: objectKeyOf(target, key) };
   const create = new CreateMultipartUploadCommand({ ...place, ...target.encryption });
   const { UploadId } = await named(target.client.send(create));
-  await named(target.client.send(new AbortMultipartUploadCommand({ ...place, UploadId })));
+  probe.uploadId = UploadId ?? null;
+  return "an upload in parts was begun";
+}
+
+async function probeUploadList({ target }: Probe): Promise<string> {
   await named(target.client.send(new ListMultipartUploadsCommand({ Bucket: target.bucket, MaxUploads: 1 })));
-  return "an upload in parts was begun, aborted and looked for";
+  return "uploads that were left behind can be found";
+}
+
+async function probeUploadAbort({ target, key, uploadId }: Probe): Promise<string> {
+  if (uploadId === null) return "not needed: no upload was begun";
+  const upload = { Bucket: target.bucket, Key: objectKeyOf(target, key), UploadId: uploadId };
+  await named(target.client.send(new AbortMultipartUploadCommand(upload)));
+  return "the upload was aborted";
 }
 
 async function probeDelete({ store, key }: Probe): Promise<string> {
   await store.delete(key);
-  if ((await store.find(key)) !== null) throw new Error("the object is still there after its delete");
   return "deleted the object";
 }
 
@@ -160,12 +187,10 @@ async function collect(
   }
 }
 
+/** The credentials are known, but may not do this. */
 function isRefusal(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : null;
-  const code = s3CodeOf(cause);
-  return (
-    code === "AccessDenied" || code === "AllAccessDisabled" || (code === "403" && s3StatusOf(cause) === 403)
-  );
+  return s3StatusOf(cause) === 403 && !NOT_PERMISSIONS.has(s3CodeOf(cause) ?? "");
 }
 
 function failed(step: S3ProbeStepName, detail: string): S3ProbeStep {

@@ -16,8 +16,8 @@ export function toSetupError(error: unknown, target: S3Target): unknown {
 }
 
 function adviceOn(error: unknown, target: S3Target): string | null {
-  if (error instanceof Error && error.message.includes("Region is missing")) {
-    return `No AWS region is known: ${CHECK_REGION}`;
+  if (error instanceof Error && /^Region (is missing|not accepted)/.test(error.message)) {
+    return `The AWS region is missing or is none: ${CHECK_REGION}`;
   }
   const code = s3CodeOf(error);
   if (code === null) return null;
@@ -58,14 +58,21 @@ function adviceOnCode(code: string, error: unknown, target: S3Target): string | 
   }
 }
 
-/** What answers, but not in S3's words: a proxy, a console's port, another service. */
+/** A proxy, a console's port, another service. */
+export function notS3({ endpoint }: S3Target, how: string): BlobStoreSetupError {
+  return new BlobStoreSetupError(
+    `${endpoint ?? "AWS"} answers ${how}, like no S3 server: check STATEHOUSE_S3_ENDPOINT`,
+  );
+}
+
+/** What is refused, but not in S3's words. */
 function adviceOnStatus(error: unknown, target: S3Target): string | null {
   const status = s3StatusOf(error);
   if (status === null) return null;
   const where = target.endpoint ?? "AWS";
   if (status === 401 || status === 403) return `${where} refuses the credentials (${status}): ${CHECK_KEYS}`;
   if (status >= 300 && status < 500 && status !== 408 && status !== 429) {
-    return `${where} answers ${status} like no S3 server: check STATEHOUSE_S3_ENDPOINT`;
+    return notS3(target, `with ${status}`).message;
   }
   return null;
 }

@@ -12,7 +12,7 @@ import { listObjects, sweepUploads } from "./s3-list.ts";
 import type { S3Options } from "./s3-options.ts";
 import { createDirectTransfer } from "./s3-presign.ts";
 import { headObject, readObject } from "./s3-read.ts";
-import { toSetupError } from "./s3-setup-errors.ts";
+import { notS3, toSetupError } from "./s3-setup-errors.ts";
 import { createS3Target, objectKeyOf, type S3Target } from "./s3-target.ts";
 import { writeObject } from "./s3-write.ts";
 
@@ -35,7 +35,9 @@ export async function openS3(options: S3Options): Promise<S3Store> {
 export async function checkBucket(target: S3Target): Promise<void> {
   const list = new ListObjectsV2Command({ Bucket: target.bucket, Prefix: target.prefix, MaxKeys: 1 });
   try {
-    await target.client.send(list);
+    const { Name, KeyCount } = await target.client.send(list);
+    // A web page's answer parses as well, to nothing.
+    if (Name === undefined && KeyCount === undefined) throw notS3(target, "with something else");
   } catch (error) {
     throw toSetupError(error, target);
   }

@@ -74,7 +74,7 @@ const LAYERS: readonly { name: string; pattern: RegExp; mayImport: readonly stri
     pattern: /^server\/app\.ts/,
     mayImport: ["errors", "app", "services", "http", "jobs", "pulumi", "admin"],
   },
-  { name: "main", pattern: /^server\/(main|start|serve|engine)\.ts/, mayImport: ["*"] },
+  { name: "main", pattern: /^server\/(main|start|serve|engine|storage)\.ts/, mayImport: ["*"] },
 ];
 const CONTRACTS: readonly (readonly [RegExp, string])[] = [
   [/^db-adapters\/(contract|rules|vocabulary)\.ts$/, "database contract"],

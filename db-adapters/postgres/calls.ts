@@ -49,7 +49,8 @@ export class Calls {
 
   /** @throws DatabaseUnavailableError, or the server's error when the statement itself is wrong */
   async run<T>(options: CallOptions, work: (attempt: Attempt) => Promise<T>): Promise<T> {
-    if (this.#running >= CALLS_MAX) throw new DatabaseUnavailableError(`${CALLS_MAX} calls are waiting already`);
+    if (this.#running >= CALLS_MAX)
+      throw new DatabaseUnavailableError(`${CALLS_MAX} calls are waiting already`);
     const call: Call = { ...options, isOver: false };
     this.#running += 1;
     const attempts = this.#attempts(call, work).finally(() => this.#ended());

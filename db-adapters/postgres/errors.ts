@@ -55,5 +55,7 @@ export function unavailable(error: unknown): DatabaseUnavailableError {
   if (error instanceof DatabaseUnavailableError) return error;
   const code = sqlStateOf(error);
   const words = error instanceof Error && error.message !== "" ? error.message : "no connection";
-  return new DatabaseUnavailableError(`Postgres: ${words}${code === "" ? "" : ` (${code})`}`, { cause: error });
+  return new DatabaseUnavailableError(`Postgres: ${words}${code === "" ? "" : ` (${code})`}`, {
+    cause: error,
+  });
 }

@@ -3,7 +3,7 @@ import type pg from "pg";
 import { DatabaseUnavailableError } from "../contract.ts";
 import type { Attempt, Calls } from "./calls.ts";
 
-export type Value = string | number | null | Uint8Array | readonly (string | number | null)[];
+export type Value = string | number | boolean | null | Uint8Array | readonly (string | number | null)[];
 
 /** Told of each statement that was answered. */
 export type QueryObserver = (text: string, durationMs: number) => void;

@@ -127,7 +127,10 @@ export async function startAdapter(input: WorkerInput, onCommit?: CommitObserver
   const cacheDir = getCompileCacheDir();
   const env = cacheDir === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: cacheDir };
   // The bundle keeps all its entries in one folder (scripts/build.ts).
-  const entry = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./sqlite-worker.js", import.meta.url);
+  const entry = new URL(
+    import.meta.url.endsWith(".ts") ? "./worker.ts" : "./sqlite-worker.js",
+    import.meta.url,
+  );
   const worker = new Worker(entry, { workerData: input, name: "sqlite", env });
   await whenOpened(worker);
   const client = new WorkerClient(worker, onCommit);

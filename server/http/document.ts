@@ -11,8 +11,12 @@ const GZIP_FROM_BYTES = 4096;
 const AT_ONCE_BYTES = 256 * 1024;
 const GZIP_LEVEL = 1;
 
+/** `gzip` in any place of the list, unless it is ruled out with a weight of 0. */
+const TAKES_GZIP = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/;
+
 export async function sendDocument(req: Request, res: Response, document: DocumentBytes): Promise<void> {
-  const gzip = document.sizeBytes >= GZIP_FROM_BYTES && /\bgzip\b/.test(req.headers["accept-encoding"] ?? "");
+  const gzip =
+    document.sizeBytes >= GZIP_FROM_BYTES && TAKES_GZIP.test(String(req.headers["accept-encoding"] ?? ""));
   res.setHeader("content-type", "application/json");
   if (gzip) res.setHeader("content-encoding", "gzip");
   if (document.sizeBytes <= AT_ONCE_BYTES) {

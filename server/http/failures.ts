@@ -5,6 +5,7 @@ import { DatabaseUnavailableError } from "../../db-adapters/contract.ts";
 import { BlobStoreUnavailableError } from "../../storage-adapters/contract.ts";
 import { DocumentTooLargeError } from "../blobs/documents.ts";
 import { AppError, ERRORS } from "../errors.ts";
+import type { Health } from "./health.ts";
 import { sendJson } from "./json.ts";
 
 /** What of an error a client may see. Anything unforeseen is INTERNAL, with the details in the log alone. */
@@ -27,7 +28,7 @@ export function notFound(_req: Request, _res: Response, next: NextFunction): voi
 }
 
 /** The last middleware. With a body already begun, the only honest answer left is to cut the connection. */
-export function failureHandler(log: Logger) {
+export function failureHandler(log: Logger, health: Health) {
   return (thrown: unknown, req: Request, res: Response, _next: NextFunction): void => {
     const error = asAppError(thrown);
     const { status } = ERRORS[error.code];
@@ -35,6 +36,7 @@ export function failureHandler(log: Logger) {
     if (status >= 500) log.error({ ...line, err: error.cause ?? error }, error.message);
     else log.debug(line, error.message);
     res.locals.errorCode = error.code;
+    if (error.code === "UNAVAILABLE") health.isStorageInDoubt = true;
     if (res.headersSent) {
       res.destroy();
       return;

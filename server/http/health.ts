@@ -9,18 +9,20 @@ import { openRoute, type Route } from "./route.ts";
 export interface Health {
   /** Set when the server begins to drain: balancers should look elsewhere. */
   isDraining: boolean;
+  /** Set when a request found the storage gone; the next probe asks it again. */
+  isStorageInDoubt: boolean;
 }
 
-/** A readiness answer holds this long: probes must not keep a database awake. */
-const READY_FOR_MS = 10_000;
-
+/**
+ * Readiness is what the last requests found: probes come every few seconds and would keep a database awake that
+ * pauses when nobody uses it.
+ */
 export function healthRoutes(health: Health): readonly Route[] {
-  let readyUntilMs = 0;
   const ready = async (ctx: Context) => {
     if (health.isDraining) throw new AppError("UNAVAILABLE", {}, { detail: "shutting down" });
-    if (ctx.nowMs() < readyUntilMs) return;
+    if (!health.isStorageInDoubt) return;
     await ctx.db.ping();
-    readyUntilMs = ctx.nowMs() + READY_FOR_MS;
+    health.isStorageInDoubt = false;
   };
   return [
     openRoute("get", "/livez", (_ctx, _access, _req, res) => sendJson(res, 200, { status: "ok" })),

@@ -4,6 +4,8 @@ import type { NextFunction, Request, Response } from "express";
 import type { Context } from "../context.ts";
 import { startSpan } from "./tracing.ts";
 
+/** Asked every few seconds: neither worth a line nor a sign that anybody is there. */
+const PROBES: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz", "/metrics"]);
 const REQUEST_ID = /^[A-Za-z0-9-]{8,64}$/;
 
 /** A proxy's id is kept when it looks like one, so that one id leads through all logs. */
@@ -40,8 +42,11 @@ export function observeRequests(ctx: Context) {
         status,
         ms: Math.round(durationMs * 10) / 10,
       };
-      if (route === "/livez" || route === "/readyz" || route === "/healthz") ctx.log.trace(line, "request");
-      else ctx.log.info(errorCode === undefined ? line : { ...line, code: errorCode }, "request");
+      if (PROBES.has(route)) ctx.log.trace(line, "request");
+      else {
+        ctx.deadlines.noteRequest(ctx.nowMs());
+        ctx.log.info(errorCode === undefined ? line : { ...line, code: errorCode }, "request");
+      }
     });
     next();
   };

@@ -21,6 +21,11 @@ const DISCARDED_UPDATES_KEPT_MS = DAY_MS;
 /** Looking for orphans reads the whole file store, so it isn't done with every run. */
 const ORPHAN_SWEEP_EVERY_MS = 6 * HOUR_MS;
 
+/** Of one run; more of the same would only make its row large. */
+const ERRORS_KEPT_MAX = 10;
+
+type NoteError = (sweep: SweepName, error: unknown) => void;
+
 export interface GcRequest {
   readonly trigger: GcRun["trigger"];
   readonly dryRun: boolean;
@@ -69,14 +74,16 @@ async function sweepAll(ctx: Context, { trigger, dryRun }: GcRequest): Promise<G
   const startedMs = ctx.nowMs();
   const counts = Object.fromEntries(SWEEPS.map((name) => [name, 0])) as GcCounts;
   const errors: string[] = [];
-  const sweeps = sweepsAt(ctx, startedMs, trigger, dryRun);
+  const noteError: NoteError = (sweep, error) => {
+    ctx.log.error({ err: error, sweep }, "a sweep failed");
+    if (errors.length < ERRORS_KEPT_MAX) errors.push(`${sweep}: ${messageOf(error)}`);
+  };
+  const sweeps = sweepsAt(ctx, startedMs, { trigger, dryRun, noteError });
   for (const name of SWEEPS) {
     try {
       counts[name] = await sweeps[name]();
     } catch (error) {
-      // One that fails must not keep the others from their work.
-      ctx.log.error({ err: error, sweep: name }, "a sweep failed");
-      errors.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      noteError(name, error); // it must not keep the others from their work
     }
   }
   const run: GcRun = {
@@ -103,18 +110,21 @@ async function conclude(ctx: Context, run: GcRun, counts: GcCounts): Promise<voi
   if (didSomething) ctx.log.info({ ...counts, trigger: run.trigger, dryRun: run.dryRun }, "swept");
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function sweepsAt(
   ctx: Context,
   nowMs: number,
-  trigger: GcRun["trigger"],
-  dryRun: boolean,
+  { trigger, dryRun, noteError }: GcRequest & { readonly noteError: NoteError },
 ): Readonly<Record<SweepName, () => Promise<number>>> {
   const { config, db } = ctx;
   const limits = { limit: BATCH, dryRun };
   const isOrphanSweepDue = takeOrphanSweep(ctx, nowMs, trigger, dryRun);
   const orphanedBeforeMs = nowMs - config.orphanBlobHours * HOUR_MS;
   return {
-    leasesEnded: () => endLeases(ctx, nowMs, dryRun),
+    leasesEnded: () => endLeases(ctx, nowMs, dryRun, noteError),
     updatesDiscarded: () => {
       const createdBeforeMs = nowMs - config.notStartedMinutes * MINUTE_MS;
       return inBatches(dryRun, () => db.discardStaleUpdates({ createdBeforeMs, nowMs, ...limits }));
@@ -158,17 +168,31 @@ async function inBatches(dryRun: boolean, step: () => Promise<number>): Promise<
   return total;
 }
 
-/** Running updates whose lease is over: what they saved becomes the stack's state, and the stack is free. */
-async function endLeases(ctx: Context, nowMs: number, dryRun: boolean): Promise<number> {
+/**
+ * Running updates whose lease is over: what they saved becomes the stack's state, and the stack is free. One
+ * that can't be ended (its base can't be read) is left for the next run, and doesn't hold up those behind it.
+ */
+async function endLeases(
+  ctx: Context,
+  nowMs: number,
+  dryRun: boolean,
+  noteError: NoteError,
+): Promise<number> {
   const failed = new Set<string>();
   let ended = 0;
   for (let batch = 0; batch < BATCHES_MAX; batch++) {
-    const expired = (await ctx.db.listExpiredLeases(nowMs, BATCH)).filter((it) => !failed.has(it.updateId));
-    if (expired.length === 0) return ended;
+    const found = await ctx.db.listExpiredLeases(nowMs, BATCH);
+    const expired = found.filter((it) => !failed.has(it.updateId));
     if (dryRun) return expired.length;
+    if (expired.length === 0) return ended;
     for (const { updateId } of expired) {
-      if (await endLease(ctx, updateId, nowMs)) ended++;
-      else failed.add(updateId);
+      try {
+        if (await endLease(ctx, updateId, nowMs)) ended++;
+        else failed.add(updateId);
+      } catch (error) {
+        failed.add(updateId);
+        noteError("leasesEnded", new Error(`update ${updateId}: ${messageOf(error)}`, { cause: error }));
+      }
     }
   }
   return ended;

@@ -6,6 +6,8 @@ import { deadlineRules, runGc } from "./gc.ts";
 
 /** Retention, orphans and the like have no moment of their own: they are looked at this often when idle. */
 const LOOK_EVERY_MS = 6 * 3_600_000;
+/** When another replica is sweeping. */
+const RETRY_LOCK_MS = 60_000;
 
 export class Scheduler {
   readonly #ctx: Context;
@@ -39,6 +41,12 @@ export class Scheduler {
     await this.flushTokenUses();
     const isLookDue = this.#hasRetention() && nowMs - this.#lastLookMs >= LOOK_EVERY_MS;
     if (!ctx.deadlines.isDue(nowMs) && !isLookDue) return;
+    // One replica at a time sweeps; another's turn comes when the holder is done, or dead.
+    const lock = await ctx.db.tryCronLock("gc");
+    if (lock === null) {
+      ctx.deadlines.reset(nowMs + RETRY_LOCK_MS);
+      return;
+    }
     this.#lastLookMs = nowMs;
     ctx.deadlines.reset(null);
     try {
@@ -49,6 +57,8 @@ export class Scheduler {
     } catch (error) {
       ctx.deadlines.note(nowMs);
       throw error;
+    } finally {
+      await lock.release();
     }
   }
 

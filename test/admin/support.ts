@@ -112,7 +112,7 @@ async function listen(
     endpoints.map((it) => it.route),
   );
   app.use(notFound);
-  app.use(failureHandler(ctx.log));
+  app.use(failureHandler(ctx.log, { isDraining: false, isStorageInDoubt: false }));
   const server = createServer(app);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   closers.push(

@@ -6,11 +6,14 @@ import { type Answer, sendRaw, type UpdateClient } from "../support/client.ts";
 import { documentOf, freshStack, resource, rootResource } from "../support/journal.ts";
 import { ADMIN_TOKEN, shareTestServer } from "../support/server.ts";
 
-const server = shareTestServer({ env: { STATEHOUSE_DELTA_CHECKPOINTS: "true", STATEHOUSE_DELTA_CUTOFF_BYTES: "0" } });
+const server = shareTestServer({
+  env: { STATEHOUSE_DELTA_CHECKPOINTS: "true", STATEHOUSE_DELTA_CUTOFF_BYTES: "0" },
+});
 
 const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
 const begin = async () => (await freshStack(server())).begin("update", { journal: false });
-const EMPTY = '{"version":3,"deployment":{"manifest":{"time":"0001-01-01T00:00:00Z","magic":"","version":""}}}';
+const EMPTY =
+  '{"version":3,"deployment":{"manifest":{"time":"0001-01-01T00:00:00Z","magic":"","version":""}}}';
 
 /** The body as the CLI writes it: the document's bytes stand in it as they are. */
 const verbatim = (update: UpdateClient, document: string, sequenceNumber: unknown): Promise<Answer> =>
@@ -26,13 +29,22 @@ interface Edit {
   readonly text: string;
 }
 
-const delta = (update: UpdateClient, edits: readonly Edit[], checkpointHash: string, sequenceNumber: number) =>
+const delta = (
+  update: UpdateClient,
+  edits: readonly Edit[],
+  checkpointHash: string,
+  sequenceNumber: number,
+) =>
   update.send("PATCH", "/checkpointdelta", {
     version: 3,
     checkpointHash,
     sequenceNumber,
     deploymentDelta: edits.map(({ start, end, text }) => ({
-      Span: { uri: "", start: { line: 1, column: 1, offset: start }, end: { line: 1, column: 1, offset: end } },
+      Span: {
+        uri: "",
+        start: { line: 1, column: 1, offset: start },
+        end: { line: 1, column: 1, offset: end },
+      },
       NewText: text,
     })),
   });
@@ -72,7 +84,9 @@ describe("a plain checkpoint", () => {
   it("that calls the state invalid changes nothing", async () => {
     const update = await begin();
     await update.checkpoint(documentOf([rootResource(update.stack)]).deployment);
-    expect(await update.send("PATCH", "/checkpoint", { isInvalid: true, version: 3 })).toMatchObject({ status: 204 });
+    expect(await update.send("PATCH", "/checkpoint", { isInvalid: true, version: 3 })).toMatchObject({
+      status: 204,
+    });
     expect(JSON.parse(await saved(update)).deployment.resources).toHaveLength(1);
   });
 
@@ -96,7 +110,10 @@ describe("a plain checkpoint", () => {
     { what: "half a body", body: '{"version":3,"deployment":{"resources":[' },
   ])("is refused with $what", async ({ body }) => {
     const update = await begin();
-    expect(await update.send("PATCH", "/checkpoint", body)).toMatchObject({ status: 400, body: { code: 400 } });
+    expect(await update.send("PATCH", "/checkpoint", body)).toMatchObject({
+      status: 400,
+      body: { code: 400 },
+    });
     expect(await saved(update)).toBe(EMPTY);
   });
 });
@@ -156,10 +173,22 @@ describe("a verbatim checkpoint", () => {
 
   it.each([
     { what: "no number", body: `{"version":3,"untypedDeployment":${delicate("a")}}` },
-    { what: "a number in words", body: `{"version":3,"untypedDeployment":${delicate("a")},"sequenceNumber":"1"}` },
-    { what: "a negative number", body: `{"version":3,"untypedDeployment":${delicate("a")},"sequenceNumber":-1}` },
-    { what: "a first number that is not 1", body: `{"version":3,"untypedDeployment":${delicate("a")},"sequenceNumber":2}` },
-    { what: "two documents", body: `{"untypedDeployment":${delicate("a")},"untypedDeployment":${delicate("b")},"sequenceNumber":1}` },
+    {
+      what: "a number in words",
+      body: `{"version":3,"untypedDeployment":${delicate("a")},"sequenceNumber":"1"}`,
+    },
+    {
+      what: "a negative number",
+      body: `{"version":3,"untypedDeployment":${delicate("a")},"sequenceNumber":-1}`,
+    },
+    {
+      what: "a first number that is not 1",
+      body: `{"version":3,"untypedDeployment":${delicate("a")},"sequenceNumber":2}`,
+    },
+    {
+      what: "two documents",
+      body: `{"untypedDeployment":${delicate("a")},"untypedDeployment":${delicate("b")},"sequenceNumber":1}`,
+    },
     { what: "no document", body: `{"version":3,"sequenceNumber":1}` },
     { what: "null for a document", body: `{"version":3,"untypedDeployment":null,"sequenceNumber":1}` },
     { what: "a document cut off", body: `{"version":3,"untypedDeployment":${delicate("a").slice(0, 80)}` },
@@ -299,14 +328,26 @@ describe("a delta checkpoint", () => {
 
   it.each([
     { what: "no hash", body: { version: 3, sequenceNumber: 2, deploymentDelta: [] } },
-    { what: "a hash that is none", body: { version: 3, sequenceNumber: 2, deploymentDelta: [], checkpointHash: "x" } },
-    { what: "a text for a list", body: { version: 3, sequenceNumber: 2, deploymentDelta: "x", checkpointHash: baseHash } },
-    { what: "edits that are none", body: { version: 3, sequenceNumber: 2, deploymentDelta: [7], checkpointHash: baseHash } },
+    {
+      what: "a hash that is none",
+      body: { version: 3, sequenceNumber: 2, deploymentDelta: [], checkpointHash: "x" },
+    },
+    {
+      what: "a text for a list",
+      body: { version: 3, sequenceNumber: 2, deploymentDelta: "x", checkpointHash: baseHash },
+    },
+    {
+      what: "edits that are none",
+      body: { version: 3, sequenceNumber: 2, deploymentDelta: [7], checkpointHash: baseHash },
+    },
     { what: "a list", body: [] },
     { what: "nothing", body: "" },
   ])("with $what is refused", async ({ body }) => {
     const update = await beginWithBase();
-    expect(await update.send("PATCH", "/checkpointdelta", body)).toMatchObject({ status: 400, body: { code: 400 } });
+    expect(await update.send("PATCH", "/checkpointdelta", body)).toMatchObject({
+      status: 400,
+      body: { code: 400 },
+    });
   });
 
   it("runs eight saves at once without a failure of the server", async () => {

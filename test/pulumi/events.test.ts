@@ -5,7 +5,10 @@ import { shareTestServer } from "../support/server.ts";
 
 const server = shareTestServer();
 
-const event = (sequence: number, more: Record<string, unknown> = { stdoutEvent: { message: `m${sequence}`, color: "" } }) => ({
+const event = (
+  sequence: number,
+  more: Record<string, unknown> = { stdoutEvent: { message: `m${sequence}`, color: "" } },
+) => ({
   sequence,
   timestamp: 1_700_000_000 + sequence,
   ...more,
@@ -36,7 +39,10 @@ describe("engine events", () => {
   it("begin at 0, and come back as they were sent", async () => {
     const stack = await freshStack(server());
     const update = await stack.begin();
-    const events = [event(0, { preludeEvent: { config: { a: "[secret]" } }, unknown: { x: [1.5] } }), event(1)];
+    const events = [
+      event(0, { preludeEvent: { config: { a: "[secret]" } }, unknown: { x: [1.5] } }),
+      event(1),
+    ];
     expect(await update.events(events)).toMatchObject({ status: 204 });
     expect((await read(stack, update.id)).body.events).toEqual(events);
   });
@@ -76,7 +82,13 @@ describe("engine events", () => {
   it("that come twice or overlap are there once", async () => {
     const stack = await freshStack(server());
     const update = await stack.begin();
-    for (const [from, to] of [[0, 10], [0, 10], [5, 15], [3, 7], [14, 20]] as const) {
+    for (const [from, to] of [
+      [0, 10],
+      [0, 10],
+      [5, 15],
+      [3, 7],
+      [14, 20],
+    ] as const) {
       expect(await update.events(range(from, to))).toMatchObject({ status: 204 });
     }
     await update.complete();
@@ -87,7 +99,9 @@ describe("engine events", () => {
     const stack = await freshStack(server());
     const update = await stack.begin();
     const batches = numbers(0, 30).map((i) => range(i * 10, i * 10 + 10));
-    const answers = await Promise.all(batches.flatMap((batch) => [update.events(batch), update.events(batch)]));
+    const answers = await Promise.all(
+      batches.flatMap((batch) => [update.events(batch), update.events(batch)]),
+    );
     expect(new Set(answers.map((it) => it.status))).toEqual(new Set([204]));
     await update.complete();
     expect((await readAll(stack, update.id)).all).toEqual(numbers(0, 300));
@@ -114,7 +128,9 @@ describe("engine events", () => {
   it("may be large, and many", async () => {
     const stack = await freshStack(server());
     const update = await stack.begin();
-    const large = event(0, { diagnosticEvent: { message: "x".repeat(3 * 1024 * 1024), color: "", severity: "info" } });
+    const large = event(0, {
+      diagnosticEvent: { message: "x".repeat(3 * 1024 * 1024), color: "", severity: "info" },
+    });
     expect(await update.events([large, ...range(1, 50)])).toMatchObject({ status: 204 });
     const { body } = await read(stack, update.id);
     expect(body.events[0]).toEqual(large);
@@ -163,11 +179,14 @@ describe("engine events", () => {
     expect(await read(stack, update.id, String(Number.MAX_SAFE_INTEGER))).toMatchObject({ status: 200 });
   });
 
-  it.each(["x", "-2", "1.5", "%00", "9".repeat(40)])("refuse a token that was never given: %s", async (token) => {
-    const stack = await freshStack(server());
-    const update = await stack.begin();
-    expect(await read(stack, update.id, token)).toMatchObject({ status: 400, body: { code: 400 } });
-  });
+  it.each(["x", "-2", "1.5", "%00", "9".repeat(40)])(
+    "refuse a token that was never given: %s",
+    async (token) => {
+      const stack = await freshStack(server());
+      const update = await stack.begin();
+      expect(await read(stack, update.id, token)).toMatchObject({ status: 400, body: { code: 400 } });
+    },
+  );
 
   it("of another stack's update are not found", async () => {
     const update = await (await freshStack(server())).begin();

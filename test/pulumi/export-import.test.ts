@@ -1,13 +1,24 @@
 import { describe, expect, it } from "vitest";
 import type { StackClient } from "../support/client.ts";
-import { documentOf, entry, freshStack, KIND, resource, rootResource, up, upEntries } from "../support/journal.ts";
+import {
+  documentOf,
+  entry,
+  freshStack,
+  KIND,
+  resource,
+  rootResource,
+  up,
+  upEntries,
+} from "../support/journal.ts";
 import { shareTestServer } from "../support/server.ts";
 
 const server = shareTestServer();
 
-const EMPTY = '{"version":3,"deployment":{"manifest":{"time":"0001-01-01T00:00:00Z","magic":"","version":""}}}';
+const EMPTY =
+  '{"version":3,"deployment":{"manifest":{"time":"0001-01-01T00:00:00Z","magic":"","version":""}}}';
 const text = async (stack: StackClient, path = "/export") => (await stack.send("GET", path)).text;
-const put = (stack: StackClient, document: unknown) => stack.send("POST", "/import", document, { gzip: true });
+const put = (stack: StackClient, document: unknown) =>
+  stack.send("POST", "/import", document, { gzip: true });
 
 /** Bytes that a parser and its printer would change. */
 const DELICATE = String.raw`{ "version":4,"features":["taint","hooks"],
@@ -29,9 +40,15 @@ describe("export", () => {
     expect(await text(stack, "/export/1")).toBe(first);
     expect(await stack.deployment(2)).toEqual(documentOf([rootResource(stack)]));
     for (const version of ["0", "3", "999999999999"])
-      expect(await stack.send("GET", `/export/${version}`)).toMatchObject({ status: 404, body: { code: 404 } });
+      expect(await stack.send("GET", `/export/${version}`)).toMatchObject({
+        status: 404,
+        body: { code: 404 },
+      });
     for (const version of ["x", "1.5", "-1", "1e400", "9".repeat(30)])
-      expect(await stack.send("GET", `/export/${version}`)).toMatchObject({ status: 400, body: { code: 400 } });
+      expect(await stack.send("GET", `/export/${version}`)).toMatchObject({
+        status: 400,
+        body: { code: 400 },
+      });
   });
 });
 
@@ -57,7 +74,9 @@ describe("import", () => {
 
   it("of a large document keeps every byte", async () => {
     const stack = await freshStack(server());
-    const resources = Array.from({ length: 3000 }, (_, i) => resource(stack, `r${i}`, { outputs: { x: `${i}`.repeat(300) } }));
+    const resources = Array.from({ length: 3000 }, (_, i) =>
+      resource(stack, `r${i}`, { outputs: { x: `${i}`.repeat(300) } }),
+    );
     const document = JSON.stringify(documentOf(resources));
     await stack.import(document);
     expect(await text(stack)).toBe(document);
@@ -97,7 +116,10 @@ describe("import", () => {
     const stack = await freshStack(server());
     await up(stack, ["a"]);
     const before = await text(stack);
-    expect(await put(stack, body)).toMatchObject({ status: 400, body: { code: 400, message: expect.any(String) } });
+    expect(await put(stack, body)).toMatchObject({
+      status: 400,
+      body: { code: 400, message: expect.any(String) },
+    });
     expect(await text(stack)).toBe(before);
     expect(await stack.history()).toHaveLength(1);
   });
@@ -117,7 +139,9 @@ describe("import", () => {
 
   it("eight times at once makes eight versions, in some order", async () => {
     const stack = await freshStack(server());
-    await Promise.all(Array.from({ length: 8 }, (_, i) => stack.import(documentOf([resource(stack, `r${i}`)]))));
+    await Promise.all(
+      Array.from({ length: 8 }, (_, i) => stack.import(documentOf([resource(stack, `r${i}`)]))),
+    );
     expect((await stack.history()).map((it) => it.version)).toEqual([8, 7, 6, 5, 4, 3, 2, 1]);
     const names = new Set<string>();
     for (let version = 1; version <= 8; version++)
@@ -133,11 +157,33 @@ describe("a document that fails verification", () => {
     server().logLines.filter((line) => line.includes("failed verification") && line.includes(stackId));
 
   const BAD: readonly { what: string; resources: (stack: StackClient) => unknown[]; says: RegExp }[] = [
-    { what: "a parent that is not there", resources: (s) => [resource(s, "a", { parent: "urn:pulumi:x::y::t::z" })], says: /parent/ },
-    { what: "a dependency that comes later", resources: (s) => [resource(s, "a", { dependencies: [resource(s, "b").urn] }), resource(s, "b")], says: /comes later/ },
-    { what: "a provider that is not there", resources: (s) => [resource(s, "a", { provider: `urn:pulumi:${s.stack}::shop::pulumi:providers:x::p::id` })], says: /provider/ },
-    { what: "one URN twice", resources: (s) => [resource(s, "a"), resource(s, "a")], says: /[Mm]ore than one/ },
-    { what: "an id without custom", resources: (s) => [resource(s, "a", { custom: false })], says: /not custom/ },
+    {
+      what: "a parent that is not there",
+      resources: (s) => [resource(s, "a", { parent: "urn:pulumi:x::y::t::z" })],
+      says: /parent/,
+    },
+    {
+      what: "a dependency that comes later",
+      resources: (s) => [resource(s, "a", { dependencies: [resource(s, "b").urn] }), resource(s, "b")],
+      says: /comes later/,
+    },
+    {
+      what: "a provider that is not there",
+      resources: (s) => [
+        resource(s, "a", { provider: `urn:pulumi:${s.stack}::shop::pulumi:providers:x::p::id` }),
+      ],
+      says: /provider/,
+    },
+    {
+      what: "one URN twice",
+      resources: (s) => [resource(s, "a"), resource(s, "a")],
+      says: /[Mm]ore than one/,
+    },
+    {
+      what: "an id without custom",
+      resources: (s) => [resource(s, "a", { custom: false })],
+      says: /not custom/,
+    },
   ];
 
   it.each(BAD)("is stored all the same, flagged and reported: $what", async ({ resources, says }) => {
@@ -155,7 +201,11 @@ describe("a document that fails verification", () => {
     expect(await stack.deployment()).toEqual(bad);
     expect(await metric()).toBe(before + 1);
     expect(logged(id)).toHaveLength(1);
-    const found = await server().ctx.db.findStack({ organization: stack.org, project: stack.project, stack: stack.stack });
+    const found = await server().ctx.db.findStack({
+      organization: stack.org,
+      project: stack.project,
+      stack: stack.stack,
+    });
     expect(found).toMatchObject({ version: 2, goodVersion: 1 });
   });
 

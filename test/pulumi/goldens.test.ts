@@ -1,8 +1,8 @@
 /** Every journal of the real engine, over HTTP: in small batches that repeat, overlap and overtake each other. */
 import { expect, it } from "vitest";
+import { type Golden, type GoldenDeployment, readGoldens } from "../deployment/goldens.ts";
 import { StackClient, send, type UpdateClient } from "../support/client.ts";
 import { ORG, shareTestServer, type TestServer } from "../support/server.ts";
-import { type Golden, type GoldenDeployment, readGoldens } from "../deployment/goldens.ts";
 
 const SEED = 20260102;
 /** As many as keep the server busy: their commits share fsyncs. */
@@ -14,7 +14,7 @@ const EMPTY_DOCUMENT =
   '{"version":3,"deployment":{"manifest":{"time":"0001-01-01T00:00:00Z","magic":"","version":""}}}';
 
 const goldens = readGoldens();
-const server = shareTestServer({ env: { STATEHOUSE_LOG_LEVEL: "warn" } });
+const server = shareTestServer({ logLevel: "warn" });
 
 interface Document {
   readonly version: number;
@@ -101,7 +101,9 @@ async function runGolden(golden: Golden, index: number, colleagueToken: string):
   }
 }
 
-it("leaves the engine's own state after each of its journals, whole or cancelled", { timeout: 85_000 }, async () => {
+it("leaves the engine's own state after each of its journals, whole or cancelled", {
+  timeout: 85_000,
+}, async () => {
   expect(goldens.length).toBe(614);
   const colleagueToken = await colleague(server());
   const queue = goldens.entries();

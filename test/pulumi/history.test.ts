@@ -5,7 +5,8 @@ import { shareTestServer } from "../support/server.ts";
 
 const server = shareTestServer();
 
-const page = async (stack: StackClient, query: string) => (await stack.send("GET", `/updates${query}`)).body.updates;
+const page = async (stack: StackClient, query: string) =>
+  (await stack.send("GET", `/updates${query}`)).body.updates;
 const versions = async (stack: StackClient, query: string) =>
   (await page(stack, query)).map((it: { version: number }) => it.version);
 const nowSeconds = () => Math.floor(Date.now() / 1000);
@@ -30,10 +31,13 @@ describe("history", () => {
       expect(await versions(stack, query)).toEqual([7, 6, 5, 4, 3, 2, 1]);
   });
 
-  it.each(["?page=x", "?pageSize=-1", "?page=1.5", "?page=1&page=2", "?pageSize=1e99"])("refuses %s", async (query) => {
-    const stack = await freshStack(server());
-    expect(await stack.send("GET", `/updates${query}`)).toMatchObject({ status: 400, body: { code: 400 } });
-  });
+  it.each(["?page=x", "?pageSize=-1", "?page=1.5", "?page=1&page=2", "?pageSize=1e99"])(
+    "refuses %s",
+    async (query) => {
+      const stack = await freshStack(server());
+      expect(await stack.send("GET", `/updates${query}`)).toMatchObject({ status: 400, body: { code: 400 } });
+    },
+  );
 
   it("tells each kind by its name, previews never", async () => {
     const stack = await freshStack(server());
@@ -59,10 +63,20 @@ describe("history", () => {
     };
     const environment = { "git.head": "0123abc", "pulumi.version": "v3.260.0", "ci.empty": "" };
     const metadata = { message: "fix: ü €\nsecond line", environment };
-    const created = await stack.send("POST", "/update", { name: "n", options: { dryRun: false }, config, metadata });
+    const created = await stack.send("POST", "/update", {
+      name: "n",
+      options: { dryRun: false },
+      config,
+      metadata,
+    });
     await stack.start(created.body.updateID);
     const [entry] = await stack.history();
-    expect(entry).toMatchObject({ updateID: created.body.updateID, message: metadata.message, environment, config });
+    expect(entry).toMatchObject({
+      updateID: created.body.updateID,
+      message: metadata.message,
+      environment,
+      config,
+    });
   });
 
   it("takes no metadata, as the CLI may send", async () => {
@@ -72,23 +86,32 @@ describe("history", () => {
     expect((await stack.history())[0]).toMatchObject({ message: "", environment: {}, config: {} });
   });
 
-  it.each(["succeeded", "failed"])("has a %s update with its version and state the moment it is complete", async (status) => {
-    const stack = await freshStack(server());
-    const before = nowSeconds();
-    const update = await stack.begin();
-    await update.journal(upEntries(stack, ["a"]));
-    await update.complete(status);
-    // What the Automation API asks for right away.
-    const [entry] = await page(stack, "?pageSize=1&page=1");
-    expect(entry).toMatchObject({ updateID: update.id, kind: "update", result: status, version: 1, resourceCount: 2 });
-    expect(entry.startTime).toBeGreaterThanOrEqual(before);
-    expect(entry.endTime).toBeGreaterThanOrEqual(entry.startTime);
-    expect(entry.endTime).toBeLessThanOrEqual(nowSeconds());
-    const latest = (await stack.send("GET", "/updates/latest")).body;
-    expect(latest).toEqual({ info: entry });
-    expect((await stack.send("GET", "/updates/1")).body).toEqual(entry);
-    expect((await stack.deployment(1)).deployment.resources).toHaveLength(2);
-  });
+  it.each(["succeeded", "failed"])(
+    "has a %s update with its version and state the moment it is complete",
+    async (status) => {
+      const stack = await freshStack(server());
+      const before = nowSeconds();
+      const update = await stack.begin();
+      await update.journal(upEntries(stack, ["a"]));
+      await update.complete(status);
+      // What the Automation API asks for right away.
+      const [entry] = await page(stack, "?pageSize=1&page=1");
+      expect(entry).toMatchObject({
+        updateID: update.id,
+        kind: "update",
+        result: status,
+        version: 1,
+        resourceCount: 2,
+      });
+      expect(entry.startTime).toBeGreaterThanOrEqual(before);
+      expect(entry.endTime).toBeGreaterThanOrEqual(entry.startTime);
+      expect(entry.endTime).toBeLessThanOrEqual(nowSeconds());
+      const latest = (await stack.send("GET", "/updates/latest")).body;
+      expect(latest).toEqual({ info: entry });
+      expect((await stack.send("GET", "/updates/1")).body).toEqual(entry);
+      expect((await stack.deployment(1)).deployment.resources).toHaveLength(2);
+    },
+  );
 
   it("says in-progress while one runs, and not that it ended", async () => {
     const stack = await freshStack(server());
@@ -108,7 +131,13 @@ describe("history", () => {
     const update = await stack.begin();
     const summary = (sequence: number, resourceChanges: Record<string, number>) => ({
       ...{ sequence, timestamp: 1 },
-      summaryEvent: { maybeCorrupt: false, durationSeconds: 1, resourceChanges, PolicyPacks: {}, isPreview: false },
+      summaryEvent: {
+        maybeCorrupt: false,
+        durationSeconds: 1,
+        resourceChanges,
+        PolicyPacks: {},
+        isPreview: false,
+      },
     });
     await update.events([summary(0, { same: 9 })]);
     await update.events([{ sequence: 1, timestamp: 1, stdoutEvent: { message: "", color: "" } }]);
@@ -121,7 +150,10 @@ describe("history", () => {
     const stack = await freshStack(server());
     await up(stack);
     for (const version of ["0", "2", "-1", "999999999"])
-      expect(await stack.send("GET", `/updates/${version}`)).toMatchObject({ status: 404, body: { code: 404 } });
+      expect(await stack.send("GET", `/updates/${version}`)).toMatchObject({
+        status: 404,
+        body: { code: 404 },
+      });
     expect(await stack.send("GET", "/updates/x")).toMatchObject({ status: 400, body: { code: 400 } });
   });
 });
@@ -146,6 +178,9 @@ describe("the list of previews", () => {
       ids.push(preview.id);
     }
     expect(await previews(stack)).toMatchObject([{ updateID: ids[1], result: "failed" }]);
-    expect(await previews(stack, "?pageSize=10&page=1")).toMatchObject([{ updateID: ids[1] }, { updateID: ids[0] }]);
+    expect(await previews(stack, "?pageSize=10&page=1")).toMatchObject([
+      { updateID: ids[1] },
+      { updateID: ids[0] },
+    ]);
   });
 });

@@ -22,21 +22,95 @@ const provider = (stack: StackClient) =>
   entry(1, KIND.secretsManager, { secretsProvider: serviceProvider(stack) });
 
 const namesOf = async (stack: StackClient): Promise<string[]> =>
-  ((await stack.deployment()).deployment.resources ?? []).map((it: { urn: string }) => it.urn.split("::").at(-1));
+  ((await stack.deployment()).deployment.resources ?? []).map((it: { urn: string }) =>
+    it.urn.split("::").at(-1),
+  );
 
 describe("entries of each kind", () => {
   /** On a base of the root resource, a and b. */
-  const CASES: readonly { what: string; entries: (stack: StackClient) => Entry[]; names: string[]; pending: number }[] = [
-    { what: "begin: a pending operation", names: ["shop-?", "a", "b"], pending: 1, entries: (s) => [entry(2, KIND.begin, { operationID: 1, operation: { resource: resource(s, "c"), type: "creating" } })] },
-    { what: "success: the new resource first", names: ["c", "shop-?", "a", "b"], pending: 0, entries: (s) => [...creation(2, 1, resource(s, "c"))] },
-    { what: "success with removeOld 1: a is gone", names: ["shop-?", "b"], pending: 0, entries: () => [entry(2, KIND.begin, { operationID: 1 }), entry(3, KIND.success, { operationID: 1, removeOld: 1 })] },
-    { what: "success with removeOld 0, which is no absence", names: ["a", "b"], pending: 0, entries: () => [entry(2, KIND.success, { operationID: 1, removeOld: 0 })] },
-    { what: "failure: as it was", names: ["shop-?", "a", "b"], pending: 0, entries: (s) => [entry(2, KIND.begin, { operationID: 1, operation: { resource: resource(s, "a"), type: "updating" } }), entry(3, KIND.failure, { operationID: 1 })] },
-    { what: "refresh-success without state: gone", names: ["shop-?", "b"], pending: 0, entries: () => [entry(2, KIND.refreshSuccess, { operationID: 1, removeOld: 1, isRefresh: true })] },
-    { what: "outputs: replaced in place", names: ["shop-?", "a2", "b"], pending: 0, entries: (s) => [entry(2, KIND.outputs, { operationID: 1, removeOld: 1, state: resource(s, "a2") })] },
-    { what: "write: another base", names: ["w"], pending: 0, entries: (s) => [entry(2, KIND.write, { newSnapshot: documentOf([resource(s, "w")]).deployment })] },
-    { what: "rebuilt-base-state: indices count anew", names: ["shop-?", "b"], pending: 0, entries: () => [entry(2, KIND.success, { operationID: 1, removeOld: 1, isRefresh: true }), entry(3, KIND.rebuiltBaseState)] },
-    { what: "extension-parameterize and snippets: no resource", names: ["shop-?", "a", "b"], pending: 0, entries: () => [entry(2, KIND.extensionParameterize, { extensionRef: "x", extension: { name: "n", version: "1", value: "AA==" } }), entry(3, KIND.snippets, { snippets: [] })] },
+  const CASES: readonly {
+    what: string;
+    entries: (stack: StackClient) => Entry[];
+    names: string[];
+    pending: number;
+  }[] = [
+    {
+      what: "begin: a pending operation",
+      names: ["shop-?", "a", "b"],
+      pending: 1,
+      entries: (s) => [
+        entry(2, KIND.begin, { operationID: 1, operation: { resource: resource(s, "c"), type: "creating" } }),
+      ],
+    },
+    {
+      what: "success: the new resource first",
+      names: ["c", "shop-?", "a", "b"],
+      pending: 0,
+      entries: (s) => [...creation(2, 1, resource(s, "c"))],
+    },
+    {
+      what: "success with removeOld 1: a is gone",
+      names: ["shop-?", "b"],
+      pending: 0,
+      entries: () => [
+        entry(2, KIND.begin, { operationID: 1 }),
+        entry(3, KIND.success, { operationID: 1, removeOld: 1 }),
+      ],
+    },
+    {
+      what: "success with removeOld 0, which is no absence",
+      names: ["a", "b"],
+      pending: 0,
+      entries: () => [entry(2, KIND.success, { operationID: 1, removeOld: 0 })],
+    },
+    {
+      what: "failure: as it was",
+      names: ["shop-?", "a", "b"],
+      pending: 0,
+      entries: (s) => [
+        entry(2, KIND.begin, { operationID: 1, operation: { resource: resource(s, "a"), type: "updating" } }),
+        entry(3, KIND.failure, { operationID: 1 }),
+      ],
+    },
+    {
+      what: "refresh-success without state: gone",
+      names: ["shop-?", "b"],
+      pending: 0,
+      entries: () => [entry(2, KIND.refreshSuccess, { operationID: 1, removeOld: 1, isRefresh: true })],
+    },
+    {
+      what: "outputs: replaced in place",
+      names: ["shop-?", "a2", "b"],
+      pending: 0,
+      entries: (s) => [entry(2, KIND.outputs, { operationID: 1, removeOld: 1, state: resource(s, "a2") })],
+    },
+    {
+      what: "write: another base",
+      names: ["w"],
+      pending: 0,
+      entries: (s) => [entry(2, KIND.write, { newSnapshot: documentOf([resource(s, "w")]).deployment })],
+    },
+    {
+      what: "rebuilt-base-state: indices count anew",
+      names: ["shop-?", "b"],
+      pending: 0,
+      entries: () => [
+        entry(2, KIND.success, { operationID: 1, removeOld: 1, isRefresh: true }),
+        entry(3, KIND.rebuiltBaseState),
+      ],
+    },
+    {
+      what: "extension-parameterize and snippets: no resource",
+      names: ["shop-?", "a", "b"],
+      pending: 0,
+      entries: () => [
+        entry(2, KIND.extensionParameterize, {
+          extensionRef: "x",
+          extension: { name: "n", version: "1", value: "AA==" },
+        }),
+        entry(3, KIND.snippets, { snippets: [] }),
+      ],
+    },
   ];
 
   it.each(CASES)("$what", async ({ entries, names, pending }) => {
@@ -64,22 +138,35 @@ describe("entries of each kind", () => {
 
 describe("delivery", () => {
   const ENTRIES = 40;
-  const all = (stack: StackClient) => upEntries(stack, Array.from({ length: ENTRIES }, (_, i) => `r${i}`));
+  const all = (stack: StackClient) =>
+    upEntries(
+      stack,
+      Array.from({ length: ENTRIES }, (_, i) => `r${i}`),
+    );
   const expected = (stack: StackClient) => [
     ...[`shop-${stack.stack}`],
     ...Array.from({ length: ENTRIES }, (_, i) => `r${i}`),
   ];
   const chunk = (entries: readonly Entry[], size: number) =>
-    Array.from({ length: Math.ceil(entries.length / size) }, (_, i) => entries.slice(i * size, (i + 1) * size));
+    Array.from({ length: Math.ceil(entries.length / size) }, (_, i) =>
+      entries.slice(i * size, (i + 1) * size),
+    );
 
   it.each([
     { how: "in one batch", split: (it: readonly Entry[]) => [it] },
     { how: "one by one", split: (it: readonly Entry[]) => chunk(it, 1) },
     { how: "in eights, each twice", split: (it: readonly Entry[]) => chunk(it, 8).flatMap((b) => [b, b]) },
-    { how: "in eights that overlap", split: (it: readonly Entry[]) => chunk(it, 8).map((b, i) => [...it.slice(Math.max(0, i * 8 - 3), i * 8), ...b]) },
+    {
+      how: "in eights that overlap",
+      split: (it: readonly Entry[]) =>
+        chunk(it, 8).map((b, i) => [...it.slice(Math.max(0, i * 8 - 3), i * 8), ...b]),
+    },
     { how: "in eights, last first", split: (it: readonly Entry[]) => chunk(it, 8).reverse() },
     { how: "backwards within the batch", split: (it: readonly Entry[]) => [it.toReversed()] },
-    { how: "all, then its halves", split: (it: readonly Entry[]) => [it, ...chunk(it, Math.ceil(it.length / 2))] },
+    {
+      how: "all, then its halves",
+      split: (it: readonly Entry[]) => [it, ...chunk(it, Math.ceil(it.length / 2))],
+    },
   ])("leads to the same state: $how", async ({ split }) => {
     const stack = await freshStack(server());
     const update = await stack.begin();
@@ -91,7 +178,9 @@ describe("delivery", () => {
   it("at once, in parallel, is no failure either", async () => {
     const stack = await freshStack(server());
     const update = await stack.begin();
-    const answers = await Promise.all(chunk(all(stack), 5).flatMap((b) => [update.journal(b), update.journal(b)]));
+    const answers = await Promise.all(
+      chunk(all(stack), 5).flatMap((b) => [update.journal(b), update.journal(b)]),
+    );
     expect(new Set(answers.map((it) => it.status))).toEqual(new Set([204]));
     await update.complete();
     expect(await namesOf(stack)).toEqual(expected(stack));
@@ -115,7 +204,10 @@ describe("delivery", () => {
     const stack = await freshStack(server());
     const update = await stack.begin();
     const state = resource(stack, "a", { somethingNew: { x: 1.0 } });
-    await update.journal([provider(stack), { ...entry(2, KIND.success, { operationID: 1, state }), new: [1] }]);
+    await update.journal([
+      provider(stack),
+      { ...entry(2, KIND.success, { operationID: 1, state }), new: [1] },
+    ]);
     await update.complete();
     expect((await stack.deployment()).deployment.resources).toEqual([state]);
   });
@@ -157,7 +249,10 @@ describe("what cannot be replayed is refused at once", () => {
     const update = await stack.begin();
     const bad = { ...entry(4, KIND.success, { operationID: 1 }), ...change };
     const answer = await update.journal([provider(stack), ...creation(2, 1, resource(stack, "a")), bad]);
-    expect(answer).toMatchObject({ status: 400, body: { code: 400, message: expect.stringContaining("entry 3") } });
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { code: 400, message: expect.stringContaining("entry 3") },
+    });
     expect(await update.complete()).toMatchObject({ status: 204 });
     expect(await namesOf(stack)).toEqual([]);
   });
@@ -182,7 +277,9 @@ describe("a journal with a checkpoint in between", () => {
     await up(stack, ["old"]);
     const update = await stack.begin();
     await update.journal([provider(stack), ...creation(2, 1, resource(stack, "lost"))]);
-    const { deployment } = documentOf([resource(stack, "a"), resource(stack, "b")], { secrets_providers: serviceProvider(stack) });
+    const { deployment } = documentOf([resource(stack, "a"), resource(stack, "b")], {
+      secrets_providers: serviceProvider(stack),
+    });
     expect(await update.checkpoint(deployment)).toMatchObject({ status: 204 });
     await update.journal([entry(4, KIND.success, { operationID: 2, removeOld: 0 })]);
     await update.complete();
@@ -205,8 +302,12 @@ describe("a journal that does not fit its base", () => {
     expect((await stack.history())[0]).toMatchObject({ version: 2, result: "failed" });
     const kept = await server().ctx.db.listJournalBatches(update.id, 0, 10);
     expect(kept).toHaveLength(1);
-    expect((await server().ctx.metrics.registry.getSingleMetricAsString("statehouse_replay_failures_total"))).toContain(" 1");
-    expect(server().logLines.some((line) => line.includes("REPLAY_FAILED") && line.includes(update.id))).toBe(true);
+    expect(
+      await server().ctx.metrics.registry.getSingleMetricAsString("statehouse_replay_failures_total"),
+    ).toContain(" 1");
+    expect(server().logLines.some((line) => line.includes("REPLAY_FAILED") && line.includes(update.id))).toBe(
+      true,
+    );
     const next = await stack.begin();
     expect(next.version).toBe(3);
   });

@@ -4,7 +4,10 @@ import { startTestServer } from "../support/server.ts";
 
 const URN = "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev";
 const stackResource = { urn: URN, custom: false, type: "pulumi:pulumi:Stack" };
-const provider = { type: "service", state: { url: "http://x", owner: "main", project: "shop", stack: "dev" } };
+const provider = {
+  type: "service",
+  state: { url: "http://x", owner: "main", project: "shop", stack: "dev" },
+};
 const entry = (sequenceID: number, kind: number, rest: Record<string, unknown> = {}) => ({
   version: 1,
   kind,
@@ -32,7 +35,10 @@ describe("an update from beginning to end", () => {
     expect(await update.complete()).toMatchObject({ status: 204 });
     expect(await update.complete()).toMatchObject({ status: 204 });
     const document = await stack.deployment();
-    expect(document).toMatchObject({ version: 3, deployment: { resources: [stackResource], secrets_providers: provider } });
+    expect(document).toMatchObject({
+      version: 3,
+      deployment: { resources: [stackResource], secrets_providers: provider },
+    });
     const info = (await stack.send("GET", "")).body;
     expect(info).toMatchObject({ version: 1, activeUpdate: update.id });
     expect(info.currentOperation).toBeUndefined();

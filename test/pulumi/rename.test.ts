@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { StackClient } from "../support/client.ts";
-import { documentOf, freshStack, resource, rootResource, serviceProvider, up, urnOf } from "../support/journal.ts";
+import {
+  documentOf,
+  freshStack,
+  resource,
+  rootResource,
+  serviceProvider,
+  up,
+  urnOf,
+} from "../support/journal.ts";
 import { shareTestServer } from "../support/server.ts";
 
 const server = shareTestServer();
@@ -14,9 +22,14 @@ describe("stack rename", () => {
   it("rewrites every name in the state together with the stack's own", async () => {
     const stack = await freshStack(server(), { tags: { "pulumi:project": "shop", team: "core" } });
     const root = rootResource(stack);
-    const provider = { ...resource(stack, "p"), urn: urnOf(stack, "pulumi:providers:test", "p"), type: "pulumi:providers:test" };
-    const a = resource(stack, "a", { parent: root.urn, provider: `${provider.urn}::${provider.id}` });
-    const b = resource(stack, "b", { dependencies: [a.urn], propertyDependencies: { x: [a.urn] }, deletedWith: a.urn });
+    const providerType = "pulumi:providers:test";
+    const provider = resource(stack, "p", { urn: urnOf(stack, providerType, "p"), type: providerType });
+    const a = resource(stack, "a", { parent: root.urn, provider: `${provider.urn}::id-p` });
+    const b = resource(stack, "b", {
+      dependencies: [a.urn],
+      propertyDependencies: { x: [a.urn] },
+      deletedWith: a.urn,
+    });
     await stack.import(documentOf([root, provider, a, b], { secrets_providers: serviceProvider(stack) }));
     expect(await rename(stack, "renamed-1", "store")).toMatchObject({ status: 204 });
     const renamed = at("renamed-1", "store");

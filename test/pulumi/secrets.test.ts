@@ -73,8 +73,12 @@ describe("a batch of secrets", () => {
 
   it.each([{ list: [] }, { list: null }])("may be empty: $list", async ({ list }) => {
     const stack = await freshStack(server());
-    expect((await stack.send("POST", "/batch-encrypt", { plaintexts: list })).body).toEqual({ ciphertexts: [] });
-    expect((await stack.send("POST", "/batch-decrypt", { ciphertexts: list })).body).toEqual({ plaintexts: {} });
+    expect((await stack.send("POST", "/batch-encrypt", { plaintexts: list })).body).toEqual({
+      ciphertexts: [],
+    });
+    expect((await stack.send("POST", "/batch-decrypt", { ciphertexts: list })).body).toEqual({
+      plaintexts: {},
+    });
   });
 
   it("is all or nothing, and names the one that is bad", async () => {
@@ -175,7 +179,10 @@ describe("who may decrypt", () => {
       expect.objectContaining({ action: "secret.decrypt", target: `shop/${stack.stack} db:password` }),
     );
     expect(body.items).toContainEqual(
-      expect.objectContaining({ action: "secret.decrypt-batch", target: `shop/${stack.stack} pulumi config` }),
+      expect.objectContaining({
+        action: "secret.decrypt-batch",
+        target: `shop/${stack.stack} pulumi config`,
+      }),
     );
   });
 });

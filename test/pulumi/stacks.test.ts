@@ -59,7 +59,10 @@ describe("stack init", () => {
   it.each([
     { what: "configuration kept in an environment", body: { stackName: "x", config: { environment: "e" } } },
     { what: "a state that is none", body: { stackName: "x", state: { version: 3 } } },
-    { what: "a state of an unknown version", body: { stackName: "x", state: { version: 9, deployment: {} } } },
+    {
+      what: "a state of an unknown version",
+      body: { stackName: "x", state: { version: 9, deployment: {} } },
+    },
     { what: "no name", body: {} },
     { what: "a number for a name", body: { stackName: 7 } },
     { what: "a tag that is not text", body: { stackName: "x", tags: { a: 1 } } },
@@ -109,12 +112,15 @@ describe("names", () => {
     }
   });
 
-  it.each(["ab", "a", "-ab", "ab-", "a.b", "a@b", "x".repeat(41)])("that are refused for owners: %j", async (org) => {
-    expect(await send(server(), "GET", path(org, "web", "dev"))).toMatchObject({ status: 400 });
-    expect(await send(server(), "POST", `/api/stacks/${org}/web`, { stackName: "dev" })).toMatchObject({
-      status: 400,
-    });
-  });
+  it.each(["ab", "a", "-ab", "ab-", "a.b", "a@b", "x".repeat(41)])(
+    "that are refused for owners: %j",
+    async (org) => {
+      expect(await send(server(), "GET", path(org, "web", "dev"))).toMatchObject({ status: 400 });
+      expect(await send(server(), "POST", `/api/stacks/${org}/web`, { stackName: "dev" })).toMatchObject({
+        status: 400,
+      });
+    },
+  );
 
   it.each(["x", "x".repeat(100), "A-z_0.9", "...", "-", "0", "new", "export", "update"])(
     "that are taken: %j",
@@ -276,7 +282,10 @@ describe("tags", () => {
     { what: "a value that is too long", tags: { a: "v".repeat(257) } },
     { what: "a value that is a number", tags: { a: 1 } },
     { what: "a value that is null", tags: { a: null } },
-    { what: "more than a stack can have", tags: Object.fromEntries([...Array(201).keys()].map((i) => [`t${i}`, ""])) },
+    {
+      what: "more than a stack can have",
+      tags: Object.fromEntries([...Array(201).keys()].map((i) => [`t${i}`, ""])),
+    },
     { what: "a list", tags: ["a"] },
     { what: "text", tags: "a" },
   ])("are refused with $what, and stay as they were", async ({ tags }) => {

@@ -1,6 +1,6 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { sendRaw, type StackClient, send, USER_AGENT } from "../support/client.ts";
+import { type StackClient, send, sendRaw, USER_AGENT } from "../support/client.ts";
 import { documentOf, freshStack, resource, upEntries } from "../support/journal.ts";
 import { ADMIN_TOKEN, ORG, shareTestServer } from "../support/server.ts";
 
@@ -19,7 +19,11 @@ const inStack = (path: string) => (stack: StackClient) => `${stack.path}${path}`
 
 /** Calls with a body that take an API token. */
 const API_CALLS: readonly Call[] = [
-  { what: "create stack", path: () => `/api/stacks/${ORG}/made`, body: ({ stack }) => ({ stackName: stack }) },
+  {
+    what: "create stack",
+    path: () => `/api/stacks/${ORG}/made`,
+    body: ({ stack }) => ({ stackName: stack }),
+  },
   { what: "import", path: inStack("/import"), body: () => documentOf([]) },
   { what: "encrypt", path: inStack("/encrypt"), body: () => ({ plaintext: "aGk=" }) },
   { what: "batch-encrypt", path: inStack("/batch-encrypt"), body: () => ({ plaintexts: ["aGk="] }) },
@@ -35,10 +39,24 @@ const patch = "PATCH";
 const verbatim = (): unknown => ({ version: 3, untypedDeployment: documentOf([]), sequenceNumber: 1 });
 /** Calls of a running update. */
 const LEASE_CALLS: readonly Call[] = [
-  { what: "journalentries", method: patch, path: () => "/journalentries", body: (s) => ({ entries: upEntries(s) }) },
-  { what: "checkpoint", method: patch, path: () => "/checkpoint", body: () => ({ version: 3, deployment: {} }) },
+  {
+    what: "journalentries",
+    method: patch,
+    path: () => "/journalentries",
+    body: (s) => ({ entries: upEntries(s) }),
+  },
+  {
+    what: "checkpoint",
+    method: patch,
+    path: () => "/checkpoint",
+    body: () => ({ version: 3, deployment: {} }),
+  },
   { what: "checkpointverbatim", method: patch, path: () => "/checkpointverbatim", body: verbatim },
-  { what: "events/batch", path: () => "/events/batch", body: () => ({ events: [{ sequence: 0, timestamp: 1 }] }) },
+  {
+    what: "events/batch",
+    path: () => "/events/batch",
+    body: () => ({ events: [{ sequence: 0, timestamp: 1 }] }),
+  },
   { what: "renew_lease", path: () => "/renew_lease", body: () => ({ token: "", duration: 300 }) },
   { what: "complete", path: () => "/complete", body: () => ({ status: "succeeded" }) },
 ];
@@ -63,26 +81,33 @@ describe("a request body", () => {
     expect(answer.status, answer.bytes.toString()).toBeLessThan(300);
   });
 
-  it.each(cross(LEASE_CALLS))("may be $as: $what", async ({ method = "POST", path, body, encoding, pack }) => {
-    const stack = await freshStack(server());
-    const update = await stack.begin();
-    const headers = {
-      authorization: `update-token ${update.token}`,
-      ...(encoding === "" ? {} : { "content-encoding": encoding }),
-    };
-    const bytes = pack(Buffer.from(JSON.stringify(body(stack))));
-    const url = `${stack.path}/update/${update.id}${path(stack)}`;
-    const answer = await sendRaw(server(), method, url, headers, bytes);
-    expect(answer.status, answer.bytes.toString()).toBeLessThan(300);
-  });
+  it.each(cross(LEASE_CALLS))(
+    "may be $as: $what",
+    async ({ method = "POST", path, body, encoding, pack }) => {
+      const stack = await freshStack(server());
+      const update = await stack.begin();
+      const headers = {
+        authorization: `update-token ${update.token}`,
+        ...(encoding === "" ? {} : { "content-encoding": encoding }),
+      };
+      const bytes = pack(Buffer.from(JSON.stringify(body(stack))));
+      const url = `${stack.path}/update/${update.id}${path(stack)}`;
+      const answer = await sendRaw(server(), method, url, headers, bytes);
+      expect(answer.status, answer.bytes.toString()).toBeLessThan(300);
+    },
+  );
 
   it("may be large when inflated, and of several gzip members", async () => {
     const stack = await freshStack(server());
-    const document = Buffer.from(JSON.stringify(documentOf([resource(stack, "a", { outputs: { x: "y".repeat(9e6) } })])));
+    const document = Buffer.from(
+      JSON.stringify(documentOf([resource(stack, "a", { outputs: { x: "y".repeat(9e6) } })])),
+    );
     const half = document.length >> 1;
     const members = Buffer.concat([gzipSync(document.subarray(0, half)), gzipSync(document.subarray(half))]);
     const headers = { ...API, "content-encoding": "gzip" };
-    expect(await sendRaw(server(), "POST", `${stack.path}/import`, headers, members)).toMatchObject({ status: 200 });
+    expect(await sendRaw(server(), "POST", `${stack.path}/import`, headers, members)).toMatchObject({
+      status: 200,
+    });
     expect((await stack.send("GET", "/export")).text).toBe(document.toString());
   });
 
@@ -96,9 +121,16 @@ describe("a request body", () => {
   it("needs no content type, or may have an odd one", async () => {
     const stack = await freshStack(server());
     const body = Buffer.from('{"plaintext":""}');
-    for (const type of [undefined, "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8"]) {
+    for (const type of [
+      undefined,
+      "text/plain",
+      "application/x-www-form-urlencoded",
+      "application/json; charset=utf-8",
+    ]) {
       const headers = { ...API, ...(type === undefined ? {} : { "content-type": type }) };
-      expect(await sendRaw(server(), "POST", `${stack.path}/encrypt`, headers, body)).toMatchObject({ status: 200 });
+      expect(await sendRaw(server(), "POST", `${stack.path}/encrypt`, headers, body)).toMatchObject({
+        status: 200,
+      });
     }
   });
 
@@ -144,11 +176,16 @@ describe("an answer", () => {
 
   it("of several megabytes comes whole, in both forms", async () => {
     const stack = await freshStack(server());
-    const document = JSON.stringify(documentOf([resource(stack, "a", { outputs: { x: "z".repeat(3_000_000) } })]));
+    const document = JSON.stringify(
+      documentOf([resource(stack, "a", { outputs: { x: "z".repeat(3_000_000) } })]),
+    );
     await stack.import(document);
     const plain = await sendRaw(server(), "GET", `${stack.path}/export`, API);
     expect(plain.bytes.toString()).toBe(document);
-    const packed = await sendRaw(server(), "GET", `${stack.path}/export`, { ...API, "accept-encoding": "gzip" });
+    const packed = await sendRaw(server(), "GET", `${stack.path}/export`, {
+      ...API,
+      "accept-encoding": "gzip",
+    });
     expect(packed.headers["content-encoding"]).toBe("gzip");
     expect(gunzipSync(packed.bytes).toString()).toBe(document);
     expect(packed.bytes.length).toBeLessThan(document.length / 10);
@@ -157,12 +194,16 @@ describe("an answer", () => {
   it("always carries a request id: the proxy's where there is one, in the log too", async () => {
     const paths = ["/api/user", "/api/nothing", `/api/stacks/${ORG}/p/s`, "/livez"];
     for (const path of paths)
-      expect((await send(server(), "GET", path)).headers.get("x-pulumi-request-id")).toMatch(/^[0-9a-f]{16}$/);
+      expect((await send(server(), "GET", path)).headers.get("x-pulumi-request-id")).toMatch(
+        /^[0-9a-f]{16}$/,
+      );
     const headers = { "x-request-id": "0123-abcd-from-the-proxy" };
     const answer = await send(server(), "GET", "/api/user", undefined, { headers });
     expect(answer.headers.get("x-pulumi-request-id")).toBe("0123-abcd-from-the-proxy");
     expect(server().logLines.some((line) => line.includes("0123-abcd-from-the-proxy"))).toBe(true);
-    const odd = await send(server(), "GET", "/api/user", undefined, { headers: { "x-request-id": "a b<script>" } });
+    const odd = await send(server(), "GET", "/api/user", undefined, {
+      headers: { "x-request-id": "a b<script>" },
+    });
     expect(odd.headers.get("x-pulumi-request-id")).toMatch(/^[0-9a-f]{16}$/);
   });
 

@@ -1,6 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { type Answer, type StackClient, UpdateClient } from "../support/client.ts";
-import { creation, documentOf, entry, freshStack, KIND, resource, serviceProvider, up, upEntries } from "../support/journal.ts";
+import {
+  creation,
+  documentOf,
+  entry,
+  freshStack,
+  KIND,
+  resource,
+  serviceProvider,
+  up,
+  upEntries,
+} from "../support/journal.ts";
 import { shareTestServer } from "../support/server.ts";
 
 /** Moved by tests that wait for a lease to end; every other test only needs it to stand still or go on. */
@@ -24,7 +34,11 @@ const LEASE_CALLS: readonly { call: string; make: (update: UpdateClient) => Prom
   {
     call: "checkpointverbatim",
     make: (update) =>
-      update.send("PATCH", "/checkpointverbatim", { version: 3, untypedDeployment: documentOf([]), sequenceNumber: 1 }),
+      update.send("PATCH", "/checkpointverbatim", {
+        version: 3,
+        untypedDeployment: documentOf([]),
+        sequenceNumber: 1,
+      }),
   },
   {
     call: "checkpointdelta",
@@ -38,16 +52,25 @@ const LEASE_CALLS: readonly { call: string; make: (update: UpdateClient) => Prom
 ];
 
 describe("creating an update", () => {
-  it.each(["update", "preview", "refresh", "destroy"])("of kind %s gives it an id and takes nothing", async (kind) => {
-    const stack = await freshStack(server());
-    const { status, body } = await stack.send("POST", `/${kind}`, { options: {}, config: null, metadata: null });
-    expect(status).toBe(200);
-    expect(body.updateID).toMatch(/^[A-Za-z0-9-]+$/);
-    expect(await stack.send("GET", `/update/${body.updateID}`)).toMatchObject({ body: { status: "not started" } });
-    const seen = (await stack.send("GET", "")).body;
-    expect(seen).toMatchObject({ version: 0, activeUpdate: "" });
-    expect(seen).not.toHaveProperty("currentOperation");
-  });
+  it.each(["update", "preview", "refresh", "destroy"])(
+    "of kind %s gives it an id and takes nothing",
+    async (kind) => {
+      const stack = await freshStack(server());
+      const { status, body } = await stack.send("POST", `/${kind}`, {
+        options: {},
+        config: null,
+        metadata: null,
+      });
+      expect(status).toBe(200);
+      expect(body.updateID).toMatch(/^[A-Za-z0-9-]+$/);
+      expect(await stack.send("GET", `/update/${body.updateID}`)).toMatchObject({
+        body: { status: "not started" },
+      });
+      const seen = (await stack.send("GET", "")).body;
+      expect(seen).toMatchObject({ version: 0, activeUpdate: "" });
+      expect(seen).not.toHaveProperty("currentOperation");
+    },
+  );
 
   it("is possible while another one runs: a start decides", async () => {
     const stack = await freshStack(server());
@@ -101,7 +124,10 @@ describe("a running update", () => {
     await up(stack, ["a"]);
     const before = (await stack.send("GET", "/export")).text;
     const update = await stack.begin();
-    await update.journal([entry(1, KIND.secretsManager, { secretsProvider: serviceProvider(stack) }), ...creation(2, 1, resource(stack, "b"))]);
+    await update.journal([
+      entry(1, KIND.secretsManager, { secretsProvider: serviceProvider(stack) }),
+      ...creation(2, 1, resource(stack, "b")),
+    ]);
     expect((await stack.send("GET", "/export")).text).toBe(before);
     await update.complete();
     expect((await stack.deployment()).deployment.resources).toHaveLength(3);
@@ -120,7 +146,12 @@ describe("a running update", () => {
     async (kind) => {
       const stack = await freshStack(server());
       const update = await stack.begin("refresh");
-      const answer = await stack.send("POST", `/${kind}/${update.id}/renew_lease`, { duration: 300 }, { lease: update.token });
+      const answer = await stack.send(
+        "POST",
+        `/${kind}/${update.id}/renew_lease`,
+        { duration: 300 },
+        { lease: update.token },
+      );
       expect(answer).toMatchObject({ status: 200 });
       expect(await stack.send("GET", `/${kind}/${update.id}`)).toMatchObject({ status: 200 });
     },
@@ -136,24 +167,27 @@ describe("a preview", () => {
     { how: "POST destroy with dryRun", kind: "destroy", dryRun: true },
   ];
 
-  it.each(PREVIEWS)("runs next to a real update and to others, and makes no version: $how", async ({ kind, dryRun }) => {
-    const stack = await freshStack(server());
-    await up(stack);
-    const real = await stack.begin();
-    const before = (await stack.send("GET", "")).body;
-    const first = await stack.begin(kind, { dryRun });
-    const second = await stack.begin(kind, { dryRun });
-    expect(first.token).toMatch(/./);
-    expect(first.token).not.toBe(second.token);
-    expect(first.version).toBe(2);
-    await first.journal(upEntries(stack, ["never"]));
-    expect(await first.complete()).toMatchObject({ status: 204 });
-    expect(await second.complete("failed")).toMatchObject({ status: 204 });
-    expect((await stack.send("GET", "")).body).toEqual(before);
-    expect(await real.complete()).toMatchObject({ status: 204 });
-    expect((await stack.history()).map((it) => it.version)).toEqual([2, 1]);
-    expect((await stack.deployment()).deployment.resources).toHaveLength(1);
-  });
+  it.each(PREVIEWS)(
+    "runs next to a real update and to others, and makes no version: $how",
+    async ({ kind, dryRun }) => {
+      const stack = await freshStack(server());
+      await up(stack);
+      const real = await stack.begin();
+      const before = (await stack.send("GET", "")).body;
+      const first = await stack.begin(kind, { dryRun });
+      const second = await stack.begin(kind, { dryRun });
+      expect(first.token).toMatch(/./);
+      expect(first.token).not.toBe(second.token);
+      expect(first.version).toBe(2);
+      await first.journal(upEntries(stack, ["never"]));
+      expect(await first.complete()).toMatchObject({ status: 204 });
+      expect(await second.complete("failed")).toMatchObject({ status: 204 });
+      expect((await stack.send("GET", "")).body).toEqual(before);
+      expect(await real.complete()).toMatchObject({ status: 204 });
+      expect((await stack.history()).map((it) => it.version)).toEqual([2, 1]);
+      expect((await stack.deployment()).deployment.resources).toHaveLength(1);
+    },
+  );
 
   it("does not keep anybody from starting, importing, renaming", async () => {
     const stack = await freshStack(server());
@@ -171,7 +205,12 @@ describe("starting", () => {
     const { status, body } = await stack.send("POST", `/update/${id}`, { tags: null, journalVersion: 1 });
     expect(status).toBe(200);
     const tokenExpiration = Math.floor((nowMs + LEASE_MS) / 1000);
-    expect(body).toEqual({ version: 1, token: expect.stringMatching(/^\S{20,}$/), tokenExpiration, journalVersion: 1 });
+    expect(body).toEqual({
+      version: 1,
+      token: expect.stringMatching(/^\S{20,}$/),
+      tokenExpiration,
+      journalVersion: 1,
+    });
   });
 
   it.each([{ journalVersion: 0 }, { journalVersion: null }, {}])("grants no journal to %j", async (body) => {
@@ -237,23 +276,36 @@ describe("a lease token", () => {
     expect(await statusOf(update)).toBe("running");
   });
 
-  it.each(LEASE_CALLS)("is asked for where a lease is due, also of the admin: $call", async ({ call, make }) => {
-    const stack = await freshStack(server());
-    const update = await stack.begin();
-    await expect(make(update).then((it) => it.status)).resolves.not.toBe(403);
-    const method = call.startsWith("journal") || call.startsWith("checkpoint") ? "PATCH" : "POST";
-    const path = `/update/${update.id}/${call}`;
-    expect(await stack.send(method, path, {})).toMatchObject({ status: 403, body: { code: 403 } });
-    const bare = await stack.send(method, path, {}, { token: null });
-    expect(bare).toMatchObject({ status: 401, body: { code: 401 } });
-    const odd = await stack.send(method, path, {}, { token: null, headers: { authorization: "update-token" } });
-    expect(odd).toMatchObject({ status: 403, body: { code: 403 } });
-  });
+  it.each(LEASE_CALLS)(
+    "is asked for where a lease is due, also of the admin: $call",
+    async ({ call, make }) => {
+      const stack = await freshStack(server());
+      const update = await stack.begin();
+      await expect(make(update).then((it) => it.status)).resolves.not.toBe(403);
+      const method = call.startsWith("journal") || call.startsWith("checkpoint") ? "PATCH" : "POST";
+      const path = `/update/${update.id}/${call}`;
+      expect(await stack.send(method, path, {})).toMatchObject({ status: 403, body: { code: 403 } });
+      const bare = await stack.send(method, path, {}, { token: null });
+      expect(bare).toMatchObject({ status: 401, body: { code: 401 } });
+      const odd = await stack.send(
+        method,
+        path,
+        {},
+        { token: null, headers: { authorization: "update-token" } },
+      );
+      expect(odd).toMatchObject({ status: 403, body: { code: 403 } });
+    },
+  );
 
   it("is no API token", async () => {
     const stack = await freshStack(server());
     const { token: lease, id } = await stack.begin();
-    for (const [method, path] of [["GET", ""], ["GET", "/export"], ["POST", `/update/${id}/cancel`], ["POST", "/encrypt"]] as const) {
+    for (const [method, path] of [
+      ["GET", ""],
+      ["GET", "/export"],
+      ["POST", `/update/${id}/cancel`],
+      ["POST", "/encrypt"],
+    ] as const) {
       const answer = await stack.send(method, path, undefined, { lease });
       expect(answer).toMatchObject({ status: 401, body: { code: 401 } });
       expect(await stack.send(method, path, undefined, { token: lease })).toMatchObject({ status: 401 });
@@ -415,7 +467,10 @@ describe("cancelling", () => {
     const update = await stack.begin();
     await update.journal([
       ...upEntries(stack, ["a"]),
-      entry(6, KIND.begin, { operationID: 3, operation: { resource: resource(stack, "b"), type: "creating" } }),
+      entry(6, KIND.begin, {
+        operationID: 3,
+        operation: { resource: resource(stack, "b"), type: "creating" },
+      }),
     ]);
     expect(await update.cancel()).toMatchObject({ status: 204 });
     for (const { call, make } of LEASE_CALLS.filter((it) => it.call !== "events/batch")) {

@@ -21,6 +21,8 @@ export interface TestServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly dataDir?: string;
   readonly nowMs?: () => number;
+  /** `debug` unless given; a test that makes very many requests can do without their lines. */
+  readonly logLevel?: "debug" | "warn";
 }
 
 export async function makeTempDir(): Promise<string> {
@@ -61,7 +63,7 @@ async function openTestServer(options: TestServerOptions, dataDir: string): Prom
     ...options.env,
   });
   const logLines: string[] = [];
-  const log = pino({ level: "debug" }, { write: (line: string) => void logLines.push(line) });
+  const log = pino({ level: options.logLevel ?? "debug" }, { write: (line: string) => void logLines.push(line) });
   const server = await startServer({
     config,
     log,

@@ -58,8 +58,7 @@ export function checkpointSteps(sql: Sql): StepsOf<"saveCheckpoint"> {
         const last = checkpointOf(update);
         const decision = decideCheckpoint(last, checkpoint);
         if (decision === "already_saved") return { kind: "already_saved" };
-        if (decision === "sequence_gap")
-          return { kind: "sequence_gap", lastSequence: last?.sequence ?? 0 };
+        if (decision === "sequence_gap") return { kind: "sequence_gap", lastSequence: last?.sequence ?? 0 };
         storeCheckpoint(tx, update.id, checkpoint);
         if (last === null) return { kind: "saved", replacedBlobKey: null };
         const unnamed = await tx.get<{ key: string }>(UNNAMED, [last.blobKey]);

@@ -81,7 +81,11 @@ export function leaseSteps(sql: Sql): StepsOf<"renewLease" | "checkLease" | "req
             tx.post("update stack_update set status = 'discarded', ended_ms = $2 where id = $1", id, nowMs);
             return { kind: "discarded" };
           case "cancel":
-            tx.post("update stack_update set cancel_ms = $2, revision = revision + 1 where id = $1", id, nowMs);
+            tx.post(
+              "update stack_update set cancel_ms = $2, revision = revision + 1 where id = $1",
+              id,
+              nowMs,
+            );
             return { kind: "cancelling", stackId };
           default:
             return decision satisfies never;
