@@ -55,6 +55,7 @@ export async function authenticate(ctx: Context, guard: SignInGuard, req: Reques
     throw new AppError("TOO_MANY_FAILURES", { sourceIp });
   }
   if (timingSafeEqual(Buffer.from(tokenHash, "hex"), ctx.adminTokenHash)) {
+    guard.noteSuccess(tokenHash, null);
     return { identity: adminIdentity(), isInstanceAdmin: true, sourceIp };
   }
   const identity = await ctx.db.findIdentity(tokenHash, ctx.nowMs());

@@ -16,8 +16,8 @@ export class SignInGuard {
   readonly #failuresPerMinute: number;
   readonly #nowMs: () => number;
   readonly #failures = new Map<string, Failures>();
-  /** Token hash to the id of the token, newest last. */
-  readonly #good = new Map<string, string>();
+  /** Hashes of tokens that were good, newest last. */
+  readonly #good = new Set<string>();
   #uses = new Map<string, number>();
 
   constructor(failuresPerMinute: number, nowMs: () => number) {
@@ -49,12 +49,13 @@ export class SignInGuard {
     this.#failures.set(address, { count: 1, windowEndsMs: nowMs + WINDOW_MS });
   }
 
-  noteSuccess(tokenHash: string, tokenId: string): void {
+  /** `tokenId` null: the admin token, whose uses are kept nowhere. */
+  noteSuccess(tokenHash: string, tokenId: string | null): void {
     if (!this.#good.has(tokenHash)) {
       dropOldest(this.#good, GOOD_TOKENS_MAX);
-      this.#good.set(tokenHash, tokenId);
+      this.#good.add(tokenHash);
     }
-    this.#uses.set(tokenId, this.#nowMs());
+    if (tokenId !== null) this.#uses.set(tokenId, this.#nowMs());
   }
 
   /** Hands over when tokens were last used, to be stored now and then instead of with each request. */
@@ -65,8 +66,8 @@ export class SignInGuard {
   }
 }
 
-function dropOldest<V>(map: Map<string, V>, max: number): void {
-  if (map.size < max) return;
-  const [oldest] = map.keys();
-  if (oldest !== undefined) map.delete(oldest);
+function dropOldest(from: Map<string, unknown> | Set<string>, max: number): void {
+  if (from.size < max) return;
+  const [oldest] = from.keys();
+  if (oldest !== undefined) from.delete(oldest);
 }

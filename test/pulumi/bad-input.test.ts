@@ -99,7 +99,7 @@ describe("a wrong body", () => {
     for (const route of PULUMI_ROUTES.filter(readsBody)) {
       expectRefusal(await sendTo(route, target, body, headers), `${route.method} ${route.path}`);
     }
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
     // None of it had an effect: the update still runs and ends well.
     expect(await target.update.complete()).toMatchObject({ status: 204 });
   });
@@ -237,7 +237,7 @@ describe("a body that is too large", () => {
       expect(answer?.body, label).toEqual({ code: 413, message: expect.any(String) });
       // batch-encrypt holds 192 MiB for the CLI's batches of 100 MB; nothing may hold more than its limit.
       expect(growth, label).toBeLessThan(/crypt$/.test(route.path) ? 450 * MIB : 200 * MIB);
-      expect(performance.now() - startedMs, label).toBeLessThan(5000);
+      expect(performance.now() - startedMs, label).toBeLessThan(10_000);
     }
   });
 
@@ -255,7 +255,7 @@ describe("a body that is too large", () => {
       await update.complete();
       expectRefusal(await stack.send("POST", "/import", zeros, { headers }), "import");
     });
-    expect(performance.now() - startedMs).toBeLessThan(2000);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
     expect(growth).toBeLessThan(100 * MIB);
   });
 
@@ -294,7 +294,7 @@ describe("a body that is too large", () => {
       expect(text, route.path).toMatch(/^HTTP\/1\.1 413 /);
       expect(text, route.path).toMatch(/\r\nconnection: close\r\n/i);
       expect(JSON.parse(text.slice(text.indexOf("\r\n\r\n")))).toMatchObject({ code: 413 });
-      expect(performance.now() - startedMs).toBeLessThan(1000);
+      expect(performance.now() - startedMs).toBeLessThan(5000);
     }
   });
 

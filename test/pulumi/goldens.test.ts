@@ -102,7 +102,7 @@ async function runGolden(golden: Golden, index: number, colleagueToken: string):
 }
 
 it("leaves the engine's own state after each of its journals, whole or cancelled", {
-  timeout: 85_000,
+  timeout: 240_000,
 }, async () => {
   expect(goldens.length).toBe(614);
   const colleagueToken = await colleague(server());

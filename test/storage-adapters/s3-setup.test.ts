@@ -143,7 +143,7 @@ describe("s3: a server that is down", () => {
     const error = await opening.catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(BlobStoreUnavailableError);
     expect(error).toMatchObject({ cause: { code: "ECONNREFUSED" } });
-    expect(performance.now() - startedMs).toBeLessThan(3000);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 
   it("says so soon in every method, and serves again once it is back", async () => {
@@ -166,7 +166,7 @@ describe("s3: a server that is down", () => {
     for (const call of await Promise.allSettled(calls)) {
       expect(call).toMatchObject({ status: "rejected", reason: expect.any(BlobStoreUnavailableError) });
     }
-    expect(performance.now() - startedMs).toBeLessThan(5000);
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
     isDown = false;
     expect(await store.find("a")).toMatchObject({ sizeBytes: 1 });
   });
@@ -179,7 +179,7 @@ describe("s3: a server that is down", () => {
     const startedMs = performance.now();
     await expect(store.put("a", [Buffer.from("y")], ROOMY)).rejects.toThrow(BlobStoreUnavailableError);
     await expect(store.find("a")).rejects.toThrow(BlobStoreUnavailableError);
-    expect(performance.now() - startedMs).toBeLessThan(3000);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 
   it("does not take a bucket that went away for a blob that is not there", async () => {

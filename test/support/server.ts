@@ -63,7 +63,10 @@ async function openTestServer(options: TestServerOptions, dataDir: string): Prom
     ...options.env,
   });
   const logLines: string[] = [];
-  const log = pino({ level: options.logLevel ?? "debug" }, { write: (line: string) => void logLines.push(line) });
+  const log = pino(
+    { level: options.logLevel ?? "debug" },
+    { write: (line: string) => void logLines.push(line) },
+  );
   const server = await startServer({
     config,
     log,

@@ -1,5 +1,6 @@
 /** The server as people run it: a process of its own, which can be killed and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -9,14 +10,22 @@ import { type Env, waitFor } from "./terminal.ts";
 
 const MAIN = fileURLToPath(new URL("../../../server/main.ts", import.meta.url));
 
+/** Below the ports that systems give out by themselves: nobody gets ours while the server is down. */
+const PORTS = { first: 20_000, last: 29_999 };
+
 async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.last + 1);
+    const probe = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    probe.close();
+    await once(probe, "close");
+    return port;
+  }
 }
 
 export class ServerProcess {
@@ -59,6 +68,10 @@ export class ServerProcess {
     const keep = (text: string) => {
       this.#output = (this.#output + text).slice(-20_000);
     };
+    child.once("exit", (code, signal) => {
+      if (this.#child === child)
+        console.error(`the server ended by itself (${code ?? signal}):\n${this.#output}`);
+    });
     child.stdout.setEncoding("utf8").on("data", keep);
     child.stderr.setEncoding("utf8").on("data", keep);
     await waitFor("the server to be ready", async () => {
@@ -80,6 +93,7 @@ export class ServerProcess {
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    this.#child = null;
     const exit = once(child, "exit");
     child.kill(signal);
     await exit;

