@@ -15,11 +15,13 @@ RUN npm install --no-save --ignore-scripts --no-fund --no-audit --loglevel=error
 COPY . .
 RUN node scripts/build.ts && node docker/gather.mjs /app
 
-# ---- the system: Node's image without what only builds use ---------------------------------------------------
+# ---- the system: Node's image without what only builds and people at a desk use --------------------------------
 FROM ${NODE_IMAGE} AS system
-RUN rm -rf /usr/local/lib/node_modules /usr/local/include /usr/local/share/doc /usr/local/share/man /opt/* \
+RUN rm -rf /usr/share/man/* /usr/share/locale/* /usr/share/info/* /var/cache/* /var/log/* \
+      /usr/local/lib/node_modules /usr/local/include /usr/local/share/doc /usr/local/share/man /opt/* \
       /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
       /usr/local/bin/docker-entrypoint.sh /root/.npmrc /root/.npm /tmp/* \
+ && find /usr/share/doc -type f ! -name copyright -delete \
  && mkdir /data && chown 1000:1000 /data && chmod 700 /data
 COPY --from=builder /app /app
 RUN ln -s /app/dist/main.js /usr/local/bin/statehouse && statehouse --version

@@ -56,6 +56,8 @@ export interface AccessToken {
   readonly organization: string | null;
   /** A machine token's role there, null for a person. */
   readonly role: Role | null;
+  /** The one stack whose artifacts a machine token is for, by id; null for no such limit. */
+  readonly stackId: string | null;
   readonly createdMs: number;
   readonly createdBy: string;
   readonly expiresMs: number | null;
@@ -74,6 +76,8 @@ export interface Identity {
   readonly email: string;
   readonly expiresMs: number | null;
   readonly memberships: readonly { readonly organization: string; readonly role: Role }[];
+  /** Artifacts of this stack are all that it may touch; null for no such limit. */
+  readonly stackId: string | null;
 }
 
 export interface PeopleStore {
@@ -117,6 +121,8 @@ export interface PeopleStore {
     login: string | null;
     organization: string | null;
     role: Role | null;
+    /** For a machine token of one stack's artifacts. */
+    stackId?: string | null;
     createdBy: string;
     expiresMs: number | null;
     nowMs: number;
@@ -501,6 +507,9 @@ export interface Statistics {
   /** Plain bytes of all state versions. */
   readonly stateBytes: number;
   readonly stateVersions: number;
+  readonly artifacts: number;
+  /** Plain bytes of all artifacts, granted uploads included. */
+  readonly artifactBytes: number;
 }
 
 export interface UpkeepStore {
@@ -552,7 +561,127 @@ export interface UpkeepStore {
   claimSetting(key: string, value: string): Promise<string>;
 }
 
-export interface Database extends PeopleStore, StackStore, UpdateStore, UpkeepStore {
+// ---------------------------------------------------------------- artifacts
+
+/** What an artifact is bound to within its organization. An update's artifact has its stack too. */
+export interface ArtifactPlace {
+  readonly stackId: string | null;
+  readonly updateId: string | null;
+  readonly commit: string | null;
+}
+
+/** An artifact as it is stored; never changed but for labels and pin. */
+export interface NewArtifact extends ArtifactPlace {
+  /** Ids sort by time: lists are newest first. */
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly contentType: string;
+  /** Of the plain bytes. */
+  readonly sizeBytes: number;
+  /** Of the plain bytes, hex. */
+  readonly sha256: string;
+  readonly blobKey: string;
+  /** False for bytes that went to a bucket directly. */
+  readonly isSealed: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly isPinned: boolean;
+  readonly actor: string;
+}
+
+export interface Artifact extends NewArtifact {
+  readonly organization: string;
+  readonly organizationId: string;
+  /** The stack's names; null without a stack, or once it is gone. */
+  readonly project: string | null;
+  readonly stack: string | null;
+  /** Counts the artifacts of one name at one place, from 1. */
+  readonly version: number;
+  readonly createdMs: number;
+  /** Until when a granted upload may be confirmed; null for one that is there. */
+  readonly pendingUntilMs: number | null;
+}
+
+export interface ArtifactFilter {
+  readonly project?: string;
+  /** Only together with `project`. */
+  readonly stack?: string;
+  readonly stackId?: string;
+  readonly updateId?: string;
+  readonly commit?: string;
+  readonly name?: string;
+  readonly sha256?: string;
+}
+
+export interface ArtifactUsage {
+  readonly files: number;
+  /** Granted uploads included. */
+  readonly bytes: number;
+}
+
+/** Limits of one kind of place; null for none. Pinned artifacts neither count nor go. */
+export interface ArtifactKeep {
+  readonly filesMax: number | null;
+  readonly bytesMax: number | null;
+}
+
+export interface ArtifactStore {
+  /**
+   * Adds all or none: the rows are the commit point of bytes stored before. A name that is there already at
+   * the same place gets its next version. `quotaBytes` bounds the organization's total, granted uploads included.
+   */
+  createArtifacts(input: {
+    organization: string;
+    artifacts: readonly NewArtifact[];
+    quotaBytes: number | null;
+    pendingUntilMs: number | null;
+    nowMs: number;
+  }): Promise<
+    | { kind: "created"; versions: readonly number[] }
+    | { kind: "over_quota"; usedBytes: number }
+    | { kind: "no_organization" }
+    | { kind: "no_stack" }
+    | { kind: "no_update" }
+  >;
+  /** Shows a granted upload, encrypted by us or by its bucket; again is fine. */
+  confirmArtifact(input: {
+    organization: string;
+    id: string;
+    isSealed: boolean;
+  }): Promise<"confirmed" | "absent">;
+  /** Granted uploads included. */
+  findArtifact(organization: string, id: string): Promise<Artifact | null>;
+  /** Newest first, without granted uploads; `after` is an id. */
+  listArtifacts(organization: string, filter: ArtifactFilter, page: PageRequest): Promise<Artifact[]>;
+  changeArtifact(input: {
+    organization: string;
+    id: string;
+    labels?: Readonly<Record<string, string>>;
+    isPinned?: boolean;
+  }): Promise<"changed" | "absent">;
+  /** The blob is the caller's to remove. A pinned one stays. */
+  deleteArtifact(input: {
+    organization: string;
+    id: string;
+  }): Promise<{ kind: "deleted"; blobKey: string } | { kind: "pinned" } | { kind: "absent" }>;
+  /** Of the organization, or of one stack in it. */
+  findArtifactUsage(organization: string, stackId: string | null): Promise<ArtifactUsage>;
+  /** Removes uploads that were granted until before `beforeMs` and never confirmed; gives their blobs. */
+  removePendingArtifacts(input: { beforeMs: number; limit: number; dryRun: boolean }): Promise<string[]>;
+  /**
+   * Removes what is neither pinned nor kept, oldest first; gives the blobs of up to `limit`. Call it until it
+   * gives none.
+   */
+  removeOldArtifacts(input: {
+    createdBeforeMs: number | null;
+    perStack: ArtifactKeep;
+    perOrganization: ArtifactKeep;
+    limit: number;
+    dryRun: boolean;
+  }): Promise<string[]>;
+}
+
+export interface Database extends PeopleStore, StackStore, UpdateStore, UpkeepStore, ArtifactStore {
   /** Engine, version, schema version and, for SQLite, the journal mode and why it was chosen. */
   describe(): Promise<Readonly<Record<string, string>>>;
   /** A trivial read, for readiness. */

@@ -64,7 +64,9 @@ async function importsOfBundle() {
   );
   const names = [...imported, ...required].filter((path) => !isBuiltin(path)).map(packageName);
   // Some requires are wrapped in a try: what isn't installed isn't needed.
-  return new Set(names.filter((name) => imported.some((path) => packageName(path) === name) || find(name, root)));
+  return new Set(
+    names.filter((name) => imported.some((path) => packageName(path) === name) || find(name, root)),
+  );
 }
 
 /** `@scope/name/sub/path` → `@scope/name` */
@@ -101,7 +103,9 @@ function addPackage(name, from, isOptional = false) {
 
 function copyPackage(folder, name) {
   const unused = Object.entries(UNUSED_FOLDERS)
-    .filter(([pattern]) => pattern === name || (pattern.endsWith("/*") && name.startsWith(pattern.slice(0, -1))))
+    .filter(
+      ([pattern]) => pattern === name || (pattern.endsWith("/*") && name.startsWith(pattern.slice(0, -1))),
+    )
     .flatMap(([, folders]) => folders);
   cpSync(folder, join(target, relative(root, folder)), {
     recursive: true,

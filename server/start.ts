@@ -62,8 +62,15 @@ const KEEP_ALIVE_MS = 75_000;
 export async function startServer(options: StartOptions): Promise<RunningServer> {
   const { config, log } = options;
   const closers: (() => Promise<void> | void)[] = [];
+  /** One that fails must not keep the rest from closing: the data folder is let go of whatever happens. */
   const closeAll = async () => {
-    for (const close of closers.reverse()) await close();
+    for (const close of closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        log.error({ err: error }, "something could not be closed");
+      }
+    }
   };
   try {
     const prepared = await prepareSecrets(config);

@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { DatabaseUnavailableError } from "../contract.ts";
+import { end } from "./connection.ts";
 import { type FailureKind, failureKindOf, unavailable } from "./errors.ts";
 
 const ATTEMPTS_MAX = 5;
@@ -71,7 +72,7 @@ export class Calls {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
       });
-    await this.#pool.end();
+    await end(this.#pool);
   }
 
   #ended(): void {

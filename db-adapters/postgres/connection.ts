@@ -23,6 +23,8 @@ const ANSWER_GRACE_MS = 500;
 /** One attempt to connect, while the whole wait at open may be much longer. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const RETRY_CONNECT_MS = 250;
+/** A server that is gone doesn't hang up: its silence must not keep us from closing. */
+const END_WITHIN_MS = 1_000;
 const INT8 = 20;
 
 /** Every number in the schema is below 2^53. */
@@ -94,6 +96,13 @@ export async function connect(config: ClientConfig, onLost: () => void = () => u
   client.on("error", onLost); // without a listener it would end the process
   await client.connect();
   return client;
+}
+
+/** Closes a connection or a pool, politely for as long as that makes sense. */
+export async function end(connection: Pick<pg.Pool, "end">): Promise<void> {
+  const { promise: tooLong, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, END_WITHIN_MS);
+  await Promise.race([connection.end(), tooLong]).finally(() => clearTimeout(timer));
 }
 
 /**

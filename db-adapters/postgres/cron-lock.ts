@@ -1,5 +1,5 @@
 import type { CronLock } from "../contract.ts";
-import { type ClientConfig, connect } from "./connection.ts";
+import { type ClientConfig, connect, end } from "./connection.ts";
 import { unavailable } from "./errors.ts";
 
 /** A holder whose machine is gone is noticed within about a minute; one that merely died, at once. */
@@ -18,13 +18,13 @@ export function advisoryCronLock(config: ClientConfig): CronLock {
           const { rows } = await client.query<{ is_held: boolean }>(text, [name]);
           if (rows[0]?.is_held === true) {
             await client.query(KEEPALIVE);
-            return { release: () => client.end() };
+            return { release: () => end(client) };
           }
         } catch (error) {
-          await client.end();
+          await end(client);
           throw error;
         }
-        await client.end();
+        await end(client);
         return null;
       } catch (error) {
         throw unavailable(error);

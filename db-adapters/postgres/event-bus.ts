@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EventBus } from "../contract.ts";
 import { checkPayload, Listeners } from "../in-process-bus.ts";
-import { type Client, type ClientConfig, connect } from "./connection.ts";
+import { type Client, type ClientConfig, connect, end } from "./connection.ts";
 import { unavailable } from "./errors.ts";
 import type { Sql } from "./sql.ts";
 
@@ -79,7 +79,7 @@ export class NotifyBus implements EventBus {
   async #disconnect(): Promise<void> {
     const client = this.#client;
     this.#client = null;
-    await client?.end();
+    if (client !== null) await end(client);
   }
 
   async #connected(): Promise<Client> {

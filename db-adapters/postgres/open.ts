@@ -8,6 +8,7 @@ import {
   clientConfigOf,
   connectWithin,
   describeConnection,
+  end,
   unboundedConfigOf,
 } from "./connection.ts";
 import { advisoryCronLock } from "./cron-lock.ts";
@@ -46,7 +47,7 @@ async function prepare(config: ClientConfig, waitMs: number): Promise<{ from: nu
   try {
     return await migrate(client);
   } finally {
-    await client.end();
+    await end(client);
   }
 }
 

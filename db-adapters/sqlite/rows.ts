@@ -11,6 +11,8 @@ export type UpdateRow = typeof schema.stack_update.$inferSelect;
 export type InputRow = typeof schema.update_input.$inferSelect;
 export type StateRow = typeof schema.state_version.$inferSelect;
 export type GcRunRow = typeof schema.gc_run.$inferSelect;
+export type ArtifactRow = typeof schema.artifact.$inferSelect;
+export type ArtifactUsageRow = typeof schema.artifact_usage.$inferSelect;
 export type AuditRow = typeof schema.audit_event.$inferSelect;
 
 /** An update with the immutable columns of `update_input`. */

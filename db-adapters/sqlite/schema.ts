@@ -51,6 +51,8 @@ export const access_token = sqliteTable(
     user_id: text().references(() => user.id, { onDelete: "cascade" }),
     organization_id: text().references(() => organization.id, { onDelete: "cascade" }),
     role: text({ enum: ROLES }),
+    /** The one stack whose artifacts a machine token is for. No foreign key: without its stack it opens nothing. */
+    stack_id: text(),
     created_ms: integer().notNull(),
     created_by: text().notNull(),
     expires_ms: integer(),
@@ -266,6 +268,72 @@ export const audit_event = sqliteTable(
     source_ip: text().notNull(),
   },
   (t) => [index("audit_event_organization").on(t.organization, t.id)],
+);
+
+/**
+ * Files that belong to an organization, or within it to a stack, an update of it or a commit. `stack_id` and
+ * `update_id` are no foreign keys: what is pinned outlives them. A row with `pending_until_ms` is an upload that
+ * was granted and not confirmed.
+ */
+export const artifact = sqliteTable(
+  "artifact",
+  {
+    id: text().primaryKey(),
+    organization_id: text()
+      .notNull()
+      .references(() => organization.id, { onDelete: "cascade" }),
+    stack_id: text(),
+    update_id: text(),
+    commit_sha: text(),
+    /** The three above in one text, for the index that numbers versions. */
+    place: text().notNull(),
+    name: text().notNull(),
+    version: integer().notNull(),
+    kind: text().notNull(),
+    content_type: text().notNull(),
+    size_bytes: integer().notNull(),
+    sha256: text().notNull(),
+    blob_key: text().notNull(),
+    sealed: integer().notNull(),
+    labels: text().notNull(),
+    pinned: integer().notNull().default(0),
+    actor: text().notNull(),
+    created_ms: integer().notNull(),
+    pending_until_ms: integer(),
+  },
+  (t) => [
+    uniqueIndex("artifact_version").on(t.organization_id, t.place, t.name, t.version),
+    index("artifact_organization").on(t.organization_id, t.id),
+    index("artifact_name").on(t.organization_id, t.name, t.id),
+    index("artifact_stack").on(t.stack_id, t.id).where(sql`stack_id is not null`),
+    index("artifact_update").on(t.update_id, t.id).where(sql`update_id is not null`),
+    index("artifact_commit").on(t.commit_sha, t.id).where(sql`commit_sha is not null`),
+    index("artifact_blob").on(t.blob_key),
+    index("artifact_pending").on(t.pending_until_ms).where(sql`pending_until_ms is not null`),
+    index("artifact_loose").on(t.created_ms).where(sql`pinned = 0 and pending_until_ms is null`),
+  ],
+);
+
+/** What artifacts take up, by organization (`o:<id>`) and stack (`s:<id>`); kept by triggers. */
+export const artifact_usage = sqliteTable(
+  "artifact_usage",
+  {
+    scope: text().primaryKey(),
+    kind: text({ enum: ["organization", "stack"] }).notNull(),
+    organization_id: text()
+      .notNull()
+      .references(() => organization.id, { onDelete: "cascade" }),
+    files: integer().notNull(),
+    bytes: integer().notNull(),
+    /** Neither pinned nor pending: what retention may take. */
+    loose_files: integer().notNull(),
+    loose_bytes: integer().notNull(),
+  },
+  (t) => [
+    index("artifact_usage_organization").on(t.organization_id),
+    index("artifact_usage_files").on(t.kind, t.loose_files),
+    index("artifact_usage_bytes").on(t.kind, t.loose_bytes),
+  ],
 );
 
 export const setting = sqliteTable("setting", {

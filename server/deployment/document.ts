@@ -15,6 +15,9 @@ import { copyOf, isNull, parsedJson, safeIntegerOf, stringOf } from "./json-text
 
 export type { Problem } from "./integrity.ts";
 
+/** Of a member that is read whole, such as the manifest or the secrets provider; properties stream past. */
+const MEMBER_BYTES_MAX = 16 * 1024 * 1024;
+
 /**
  * - `untyped`: an UntypedDeployment, as `stack import` sends it and as states are stored
  * - `checkpoint`: `{isInvalid, version, features?, deployment?}`
@@ -93,7 +96,7 @@ export function readDocument(
   const reader = new BodyReader(shape);
   let result: DocumentBody | null = null;
   async function* document(): AsyncGenerator<Uint8Array> {
-    const scanner = new JsonScanner(reader, limits.depthMax);
+    const scanner = new JsonScanner(reader, limits.depthMax, MEMBER_BYTES_MAX);
     let held: Uint8Array[] = [];
     let heldBytes = 0;
     for await (const chunk of body) {
@@ -234,6 +237,8 @@ class BodyReader implements ScanHandler {
       if (!(error instanceof JsonScanError)) throw error;
       const cause = { cause: error };
       if (error.reason === "too_deep") throw new DocumentError("too_deep", `${error.message}.`, cause);
+      if (error.reason === "value_too_large")
+        throw new DocumentError("wrong_shape", `${error.message}.`, cause);
       throw new DocumentError("malformed_json", `The body is not valid JSON: ${error.message}.`, cause);
     }
   }

@@ -5,7 +5,7 @@
  */
 import { copyOf, decodeKey } from "./json-text.ts";
 
-export type ScanFailure = "malformed_json" | "too_deep";
+export type ScanFailure = "malformed_json" | "too_deep" | "value_too_large";
 
 export class JsonScanError extends Error {
   override readonly name = "JsonScanError";
@@ -133,9 +133,18 @@ export class JsonScanner {
   private collectFrom = -1;
   private collected: Uint8Array[] = [];
 
-  constructor(handler: ScanHandler, depthMax = DEPTH_MAX_DEFAULT) {
+  private collectedBytes = 0;
+  private readonly collectedBytesMax: number;
+
+  /** `collectedBytesMax` bounds one captured value: what streams past may be as large as it likes. */
+  constructor(
+    handler: ScanHandler,
+    depthMax = DEPTH_MAX_DEFAULT,
+    collectedBytesMax = Number.POSITIVE_INFINITY,
+  ) {
     this.handler = handler;
     this.depthMax = depthMax;
+    this.collectedBytesMax = collectedBytesMax;
   }
 
   write(chunk: Uint8Array): void {
@@ -157,6 +166,11 @@ export class JsonScanner {
     }
     if (this.collectFrom >= 0) {
       this.collected.push(copyOf(chunk.subarray(this.collectFrom)));
+      this.collectedBytes += length - this.collectFrom;
+      if (this.collectedBytes > this.collectedBytesMax) {
+        const message = `A value of more than ${this.collectedBytesMax} bytes that has to be read whole ends`;
+        throw new JsonScanError("value_too_large", message, this.base + length);
+      }
       this.collectFrom = 0;
     }
     this.base += length;
@@ -321,6 +335,7 @@ export class JsonScanner {
     if (this.collected.length === 0) return last;
     const raw = Buffer.concat([...this.collected, last]);
     this.collected = [];
+    this.collectedBytes = 0;
     return raw;
   }
 

@@ -27,6 +27,10 @@ export function notFound(_req: Request, _res: Response, next: NextFunction): voi
   next(new AppError("ROUTE_NOT_FOUND"));
 }
 
+function hasBody({ headers }: Request): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
 /** The last middleware. With a body already begun, the only honest answer left is to cut the connection. */
 export function failureHandler(log: Logger, health: Health) {
   return (thrown: unknown, req: Request, res: Response, _next: NextFunction): void => {
@@ -42,8 +46,8 @@ export function failureHandler(log: Logger, health: Health) {
       return;
     }
     if (error.code === "UNAVAILABLE") res.setHeader("retry-after", "2");
-    // What is left of a refused body would otherwise be read as the next request.
-    if (!req.complete) res.setHeader("connection", "close");
+    // Whoever still sends a refused body is cut off instead of being read to the end.
+    if (!req.complete && hasBody(req)) res.setHeader("connection", "close");
     sendJson(res, status, { code: status, message: error.message });
   };
 }

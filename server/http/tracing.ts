@@ -2,10 +2,14 @@
  * OpenTelemetry traces, when an OTLP endpoint is set. The SDK is only loaded then: it would cost every start
  * time and memory.
  */
+import { setTimeout } from "node:timers/promises";
 import type { Span, Tracer } from "@opentelemetry/api";
 
 let tracer: Tracer | null = null;
 let contextFrom: ((traceparent: string | undefined) => import("@opentelemetry/api").Context) | null = null;
+
+/** How long a stop waits for the last spans to be sent. */
+const FLUSH_MS_MAX = 2_000;
 
 export interface RequestSpan {
   end(route: string, status: number): void;
@@ -31,7 +35,11 @@ export async function startTracing(endpoint: string, version: string): Promise<(
   return async () => {
     tracer = null;
     contextFrom = null;
-    await provider.shutdown();
+    // A collector that is away has had its chance; a stop doesn't wait for it.
+    await Promise.race([
+      provider.shutdown().catch(() => undefined),
+      setTimeout(FLUSH_MS_MAX, null, { ref: false }),
+    ]);
   };
 }
 

@@ -67,9 +67,15 @@ export class Scheduler {
     return eventRetentionDays !== null || versionRetentionDays !== null || versionsKeep !== null;
   }
 
+  /** Good to know, no more: a database that can't be told keeps neither a sweep nor a stop from its work. */
   async flushTokenUses(): Promise<void> {
     const uses = this.#guard.takeUses();
-    if (uses.length > 0) await this.#ctx.db.touchTokens(uses);
+    if (uses.length === 0) return;
+    try {
+      await this.#ctx.db.touchTokens(uses);
+    } catch (error) {
+      this.#ctx.log.warn({ err: error }, "when tokens were last used could not be stored");
+    }
   }
 
   /** Stops ticking and waits for what is under way. */

@@ -203,3 +203,21 @@ describe("a streamed document", () => {
     expect(most).toBeLessThan(80_000_000);
   });
 });
+
+describe("a member that has to be read whole", () => {
+  it.each(["manifest", "secrets_providers"])(
+    "is refused in bounded memory when %s is huge",
+    async (member) => {
+      const filler = bytes("x".repeat(1024 * 1024));
+      const body = (async function* () {
+        yield bytes(`{"version":3,"deployment":{"${member}":{"version":"`);
+        for (let i = 0; i < 64; i += 1) yield filler;
+        yield bytes('"}}}');
+      })();
+      const stream = readDocument("untyped", body);
+      const before = process.memoryUsage().rss;
+      await expect(collect(stream.document)).rejects.toMatchObject({ reason: "wrong_shape" });
+      expect(process.memoryUsage().rss - before).toBeLessThan(60 * 1024 * 1024);
+    },
+  );
+});

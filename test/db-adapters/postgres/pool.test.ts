@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { openDatabase } from "../../../db-adapters/open.ts";
+import { SCHEMA_VERSION } from "../../../db-adapters/postgres/migrate.ts";
 import { times } from "../../conformance/database/support.ts";
 import { makeDatabase, openFor, query, testCluster } from "../../support/postgres.ts";
 
@@ -83,7 +84,11 @@ describe("the pool", () => {
 
   it("is what openDatabase gives for kind postgres", async () => {
     const db = await openDatabase({ kind: "postgres", url: await makeDatabase() });
-    expect(await db.describe()).toMatchObject({ engine: "postgres", schema: "2", tls: "no" });
+    expect(await db.describe()).toMatchObject({
+      engine: "postgres",
+      schema: String(SCHEMA_VERSION),
+      tls: "no",
+    });
     await db.close();
   });
 });
