@@ -52,4 +52,6 @@ await build({
   plugins: [unused],
   logLevel: "warning",
 });
-await cp(`${root}db-adapters/sqlite/migrations`, `${root}dist/migrations/sqlite`, { recursive: true });
+for (const engine of ["sqlite", "postgres"]) {
+  await cp(`${root}db-adapters/${engine}/migrations`, `${root}dist/migrations/${engine}`, { recursive: true });
+}

@@ -8,6 +8,8 @@ import type { Span, Tracer } from "@opentelemetry/api";
 let tracer: Tracer | null = null;
 let contextFrom: ((traceparent: string | undefined) => import("@opentelemetry/api").Context) | null = null;
 
+/** How long a collector may take; its retries are within it. */
+const EXPORT_MS_MAX = 5_000;
 /** How long a stop waits for the last spans to be sent. */
 const FLUSH_MS_MAX = 2_000;
 
@@ -26,7 +28,9 @@ export async function startTracing(endpoint: string, version: string): Promise<(
   const url = endpoint.endsWith("/v1/traces") ? endpoint : `${endpoint.replace(/\/$/, "")}/v1/traces`;
   const provider = new sdk.NodeTracerProvider({
     resource: resourceFromAttributes({ "service.name": "statehouse", "service.version": version }),
-    spanProcessors: [new sdk.BatchSpanProcessor(new OTLPTraceExporter({ url }))],
+    spanProcessors: [
+      new sdk.BatchSpanProcessor(new OTLPTraceExporter({ url, timeoutMillis: EXPORT_MS_MAX })),
+    ],
   });
   provider.register();
   tracer = provider.getTracer("statehouse");

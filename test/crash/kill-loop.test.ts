@@ -10,6 +10,7 @@ import SqliteDatabase from "better-sqlite3";
 import { expect, it } from "vitest";
 import { type ServerProcess, spawnServer } from "../support/process.ts";
 import { makeTempDir, startTestServer } from "../support/server.ts";
+import { DiskShim, hasDiskShim } from "../support/shim.ts";
 import { Random } from "./random.ts";
 import { StackActor, type Tally } from "./stack-actor.ts";
 
@@ -19,6 +20,8 @@ const ACTORS = 6;
 const TRAFFIC_MS_MAX = 500;
 /** Before it says that it is ready: migrations, the lock, the database. */
 const START_MS_MAX = 900;
+/** On such a disk whatever is answered before it is stored is lost for sure. */
+const SLOW_SYNC_US = 60_000;
 const DAY_MS = 86_400_000;
 /** What has to have happened, or the loop has shown nothing. */
 const DEEDS = ["create", "start", "journal", "checkpoint", "events", "renew", "complete", "cancel", "import"];
@@ -26,13 +29,15 @@ const MORE_DEEDS = ["encrypt", "rename", "delete", "abandon", "sweep"];
 
 class Loop {
   readonly #dataDir: string;
+  readonly #slowDisk: DiskShim | null;
   readonly #random = new Random(SEED);
   readonly tally: Tally = { acknowledged: new Map(), unknown: new Map() };
   readonly #actors: readonly StackActor[];
   #process: ServerProcess | null = null;
 
-  constructor(dataDir: string) {
+  constructor(dataDir: string, slowDisk: DiskShim | null) {
     this.#dataDir = dataDir;
+    this.#slowDisk = slowDisk;
     const current = () => this.#process;
     const server = {
       get url(): string {
@@ -48,8 +53,9 @@ class Loop {
     );
   }
 
-  #spawn(): ServerProcess {
-    this.#process = spawnServer({ dataDir: this.#dataDir, env: { STATEHOUSE_LEASE_GRACE_SECONDS: "0" } });
+  #spawn(isSlow = false): ServerProcess {
+    const env = { STATEHOUSE_LEASE_GRACE_SECONDS: "0", ...(isSlow ? this.#slowDisk?.env : {}) };
+    this.#process = spawnServer({ dataDir: this.#dataDir, env });
     return this.#process;
   }
 
@@ -59,7 +65,7 @@ class Loop {
       await sleep(this.#random.between(0, START_MS_MAX));
       await early.kill();
     }
-    const server = await this.#spawn().ready();
+    const server = await this.#spawn(this.#random.chance(0.3)).ready();
     await this.#checkAll();
     const lives = this.#actors.map((actor) => actor.live());
     await Promise.race([sleep(this.#random.between(10, TRAFFIC_MS_MAX)), ...lives.map(onlyFailures)]);
@@ -115,7 +121,10 @@ it(
   `loses nothing that it acknowledged in ${KILLS} kills (seed ${SEED})`,
   async () => {
     const dataDir = await makeTempDir();
-    const loop = new Loop(dataDir);
+    const slowDisk = hasDiskShim()
+      ? new DiskShim({ dir: await makeTempDir(), root: dataDir, syncUs: SLOW_SYNC_US })
+      : null;
+    const loop = new Loop(dataDir, slowDisk);
     try {
       for (let kill = 0; kill < KILLS; kill++) await loop.round();
       await loop.finish();

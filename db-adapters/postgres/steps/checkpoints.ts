@@ -25,6 +25,7 @@ export function checkpointOf(row: UpdateRow): Checkpoint | null {
 export const UNNAMED = `select k.key from unnest($1::text[]) with ordinality as k (key, position)
   where not exists (select from state_version v where v.blob_key = k.key)
     and not exists (select from stack_update c where c.checkpoint_blob_key = k.key)
+    and not exists (select from artifact a where a.blob_key = k.key)
   order by k.position`;
 
 /** Batches stored so far are superseded; they stay, so that a retried one is still known. */

@@ -1,5 +1,14 @@
-/** All steps of the contract. */
+/**
+ * All steps of the contract. What each does about a connection that is lost shows in how it asks (sql.ts):
+ * - reads, and the changes that say the same the second time (`change`) are sent again: appendJournal,
+ *   appendEvents, renewLease, startUpdate, finishUpdate, touchTokens, updateUser, setMembership, claimSetting,
+ *   appendAuditEvents, recordGcRun and the sweeps of one statement;
+ * - what takes several statements (`transaction`) is sent again until its COMMIT was on the way;
+ * - the rest (`changeOnce`: create…, delete…, remove…, revokeToken, publish) is not, once it was sent. The caller
+ *   gets DatabaseUnavailableError, and the client's retry of its request finds what there is.
+ */
 import type { Sql } from "../sql.ts";
+import { artifactSteps } from "./artifacts.ts";
 import { checkpointSteps } from "./checkpoints.ts";
 import { eventSteps } from "./events.ts";
 import { finishSteps } from "./finish.ts";
@@ -37,5 +46,6 @@ export function allSteps(sql: Sql): Steps {
     ...retentionSteps(sql),
     ...purgeSteps(sql),
     ...recordSteps(sql),
+    ...artifactSteps(sql),
   };
 }

@@ -5,6 +5,9 @@ const OF_UPDATES = "select b.id from stack_update u join";
 
 /** Rows of a deleted stack ($1), at most $2 at a time: what others refer to goes last. */
 const REMOVALS = [
+  // Pinned ones outlive their stack.
+  `delete from artifact where id = any(array(
+     select id from artifact where stack_id = $1 and pinned = 0 limit $2))`,
   `delete from journal_batch where id = any(array(
      ${OF_UPDATES} journal_batch b on b.update_id = u.id where u.stack_id = $1 limit $2))`,
   `delete from event_batch where id = any(array(

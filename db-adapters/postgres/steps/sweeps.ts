@@ -37,7 +37,8 @@ export function sweepSteps(
            (select min(ended_ms) from stack_update where status = 'discarded') + $3::bigint + 1,
            (select min(expires_ms) from access_token where expires_ms is not null) + $3::bigint + 1,
            (select min(revoked_ms) from access_token where revoked_ms is not null) + $3::bigint + 1,
-           (select min(deleted_ms) from stack where deleted_ms is not null)) as at_ms`,
+           (select min(deleted_ms) from stack where deleted_ms is not null),
+           (select min(pending_until_ms) from artifact where pending_until_ms is not null) + 1) as at_ms`,
         ...[leaseGraceMs, notStartedMs, removeMs],
       );
       return row?.at_ms ?? null;

@@ -22,6 +22,7 @@ function tokenOf(row: TokenViewRow): AccessToken {
     login: row.login,
     organization: row.organization,
     role: row.role,
+    stackId: row.stack_id,
     createdMs: row.created_ms,
     createdBy: row.created_by,
     expiresMs: row.expires_ms,
@@ -46,13 +47,13 @@ export function tokenSteps(
         `with u as (select id from "user" where login = $4 for key share),
            o as (select id from organization where name = $5 for key share)
          insert into access_token (id, token_hash, name, kind, user_id, organization_id, role, created_ms,
-           created_by, expires_ms)
-         select $1, $2, $3, $6, (select id from u), (select id from o), $7, $8, $9, $10
+           created_by, expires_ms, stack_id)
+         select $1, $2, $3, $6, (select id from u), (select id from o), $7, $8, $9, $10, $11
          where exists (select from u) or exists (select from o)
          returning id`,
         ...[input.id, input.tokenHash, input.name, isPerson ? input.login : null],
         ...[isPerson ? null : input.organization, input.kind, isPerson ? null : input.role],
-        ...[input.nowMs, input.createdBy, input.expiresMs],
+        ...[input.nowMs, input.createdBy, input.expiresMs, isPerson ? null : (input.stackId ?? null)],
       );
       if (row !== null) return "created";
       return isPerson ? "no_user" : "no_organization";
@@ -105,6 +106,7 @@ export function tokenSteps(
         email: row.user_email ?? "",
         expiresMs: row.expires_ms,
         memberships: membershipsOf(row),
+        stackId: row.stack_id,
       };
     },
 

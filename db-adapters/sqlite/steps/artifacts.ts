@@ -50,11 +50,18 @@ function artifactOf(row: ViewRow): Artifact {
 }
 
 /** Whether the stack and the update are there, of this organization and of each other. */
-function placeProblem(sql: Sql, organizationId: string, place: ArtifactPlace): "no_stack" | "no_update" | null {
+function placeProblem(
+  sql: Sql,
+  organizationId: string,
+  place: ArtifactPlace,
+): "no_stack" | "no_update" | null {
   if (place.stackId === null) return place.updateId === null ? null : "no_update";
   if (findStackRow(sql, place.stackId)?.organization_id !== organizationId) return "no_stack";
   if (place.updateId === null) return null;
-  const update = sql.get<{ stack_id: string }>("select stack_id from stack_update where id = ?", place.updateId);
+  const update = sql.get<{ stack_id: string }>(
+    "select stack_id from stack_update where id = ?",
+    place.updateId,
+  );
   return update?.stack_id === place.stackId ? null : "no_update";
 }
 
@@ -102,7 +109,12 @@ function usageOf(sql: Sql, scope: string): ArtifactUsageRow | null {
 }
 
 /** Conditions on `a` beyond its organization; null when nothing can fit. */
-function wheresOf(sql: Sql, organizationId: string, filter: ArtifactFilter, values: Value[]): string[] | null {
+function wheresOf(
+  sql: Sql,
+  organizationId: string,
+  filter: ArtifactFilter,
+  values: Value[],
+): string[] | null {
   const wheres: string[] = [];
   const equal = (column: string, value: string | undefined) => {
     if (value === undefined) return;
@@ -136,12 +148,7 @@ function find(sql: Sql, organization: string, id: string): ArtifactRow | null {
   );
 }
 
-function findExcess(
-  sql: Sql,
-  kind: "stack" | "organization",
-  keep: ArtifactKeep,
-  limit: number,
-): Removed[] {
+function findExcess(sql: Sql, kind: "stack" | "organization", keep: ArtifactKeep, limit: number): Removed[] {
   const over = (column: "loose_files" | "loose_bytes", max: number | null) =>
     max === null
       ? []
@@ -151,7 +158,10 @@ function findExcess(
           max,
         );
   const scopes = new Map(
-    [...over("loose_files", keep.filesMax), ...over("loose_bytes", keep.bytesMax)].map((it) => [it.scope, it]),
+    [...over("loose_files", keep.filesMax), ...over("loose_bytes", keep.bytesMax)].map((it) => [
+      it.scope,
+      it,
+    ]),
   );
   return [...scopes.values()].flatMap((usage) => {
     const rows = sql.all<Removed>(
@@ -192,7 +202,8 @@ export function artifactSteps(
       }
       const usedBytes = usageOf(sql, `o:${organizationId}`)?.bytes ?? 0;
       const addedBytes = artifacts.reduce((sum, it) => sum + it.sizeBytes, 0);
-      if (quotaBytes !== null && usedBytes + addedBytes > quotaBytes) return { kind: "over_quota", usedBytes };
+      if (quotaBytes !== null && usedBytes + addedBytes > quotaBytes)
+        return { kind: "over_quota", usedBytes };
       const versions = artifacts.map((it) => insertArtifact(sql, organizationId, it, times));
       return { kind: "created", versions };
     },

@@ -21,11 +21,13 @@ export function checkpointOf(row: UpdateRow): Checkpoint | null {
   };
 }
 
-/** Whether any state version or checkpoint names this blob. */
+/** Whether any state version, checkpoint or artifact names this blob. */
 export function isBlobNamed(sql: Sql, blobKey: string): boolean {
   const version = sql.get("select 1 from state_version where blob_key = ? limit 1", blobKey);
   if (version !== null) return true;
-  return sql.get("select 1 from stack_update where checkpoint_blob_key = ? limit 1", blobKey) !== null;
+  const checkpoint = sql.get("select 1 from stack_update where checkpoint_blob_key = ? limit 1", blobKey);
+  if (checkpoint !== null) return true;
+  return sql.get("select 1 from artifact where blob_key = ? limit 1", blobKey) !== null;
 }
 
 /** Batches stored so far are superseded; they stay, so that a retried one is still known. */

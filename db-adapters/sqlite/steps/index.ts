@@ -1,5 +1,6 @@
 /** All steps of the contract, and which of them write. */
 import type { Sql } from "../sql.ts";
+import { artifactSteps } from "./artifacts.ts";
 import { checkpointSteps } from "./checkpoints.ts";
 import { eventSteps } from "./events.ts";
 import { finishSteps } from "./finish.ts";
@@ -37,6 +38,7 @@ export function allSteps(sql: Sql): Steps {
     ...retentionSteps(sql),
     ...purgeSteps(sql),
     ...recordSteps(sql),
+    ...artifactSteps(sql),
   };
 }
 
@@ -103,6 +105,15 @@ export const STEP_KINDS = {
   listAuditEvents: "read",
   statistics: "read",
   claimSetting: "write",
+  createArtifacts: "write",
+  confirmArtifact: "write",
+  findArtifact: "read",
+  listArtifacts: "read",
+  changeArtifact: "write",
+  deleteArtifact: "write",
+  findArtifactUsage: "read",
+  removePendingArtifacts: "write",
+  removeOldArtifacts: "write",
 } as const satisfies Record<StepName, "read" | "write">;
 
 export const STEP_NAMES = Object.keys(STEP_KINDS) as StepName[];

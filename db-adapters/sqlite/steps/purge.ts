@@ -29,6 +29,12 @@ function removeUpdates(sql: Sql, stackId: string, limit: number): number {
   return removed;
 }
 
+/** Pinned ones outlive their stack. */
+function removeArtifacts(sql: Sql, stackId: string, limit: number): number {
+  const some = "select id from artifact where stack_id = ? and pinned = 0 limit ?";
+  return sql.run(`delete from artifact where id in (${some})`, stackId, limit);
+}
+
 export function purgeSteps(sql: Sql): StepsOf<"listDeletedStacks" | "purgeDeletedStack"> {
   return {
     listDeletedStacks(limit) {
@@ -39,7 +45,8 @@ export function purgeSteps(sql: Sql): StepsOf<"listDeletedStacks" | "purgeDelete
     purgeDeletedStack(stackId, limit) {
       const text = "select 1 from stack where id = ? and deleted_ms is not null";
       if (sql.get(text, stackId) === null) return { removed: 0, done: true };
-      let removed = removeUpdates(sql, stackId, limit);
+      let removed = removeArtifacts(sql, stackId, limit);
+      removed += removeUpdates(sql, stackId, limit - removed);
       removed += removeSome(sql, "state_version", "stack_id", stackId, limit - removed);
       removed += removeSome(sql, "stack_tag", "stack_id", stackId, limit - removed);
       // The stack's own row is the last: until it goes, the purge comes back.

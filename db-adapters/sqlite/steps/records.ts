@@ -94,6 +94,8 @@ export function recordSteps(
         activeLeases: active?.value ?? 0,
         stateBytes: counters.get("state_bytes") ?? 0,
         stateVersions: counters.get("state_version") ?? 0,
+        artifacts: counters.get("artifact") ?? 0,
+        artifactBytes: counters.get("artifact_bytes") ?? 0,
       };
     },
 

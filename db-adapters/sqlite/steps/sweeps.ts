@@ -46,6 +46,7 @@ export function sweepSteps(
         min("access_token", "expires_ms", "expires_ms is not null", removeMs + 1),
         min("access_token", "revoked_ms", "revoked_ms is not null", removeMs + 1),
         min("stack", "deleted_ms", "deleted_ms is not null", 0),
+        min("artifact", "pending_until_ms", "pending_until_ms is not null", 1),
       ];
       const pending = deadlines.filter((deadline) => deadline !== null);
       return pending.length === 0 ? null : Math.min(...pending);

@@ -20,6 +20,7 @@ function tokenOf(row: TokenViewRow): AccessToken {
     login: row.login,
     organization: row.organization,
     role: row.role,
+    stackId: row.stack_id,
     createdMs: row.created_ms,
     createdBy: row.created_by,
     expiresMs: row.expires_ms,
@@ -59,6 +60,7 @@ export function tokenSteps(
         user_id: userId,
         organization_id: organizationId,
         role: person ? null : input.role,
+        stack_id: person ? null : (input.stackId ?? null),
         created_ms: input.nowMs,
         created_by: input.createdBy,
         expires_ms: input.expiresMs,
@@ -109,6 +111,7 @@ export function tokenSteps(
         email: row.user_email ?? "",
         expiresMs: row.expires_ms,
         memberships: membershipsOf(sql, row),
+        stackId: row.stack_id,
       };
     },
 
