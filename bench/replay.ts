@@ -40,6 +40,8 @@ const AIMS_MS = new Map([
 ]);
 const AIM_UPDATES_PER_SECOND = 225;
 const AIM_RATIO = 1.2;
+/** Share of the machine that others may take before the figures mean little. */
+const BYSTANDERS_MAX = 0.1;
 
 const { values: options } = parseArgs({
   options: {
@@ -99,6 +101,7 @@ function rowOf(figures: ReplayFigures): string[] {
     String(count),
     String(requests),
     ms(figures.ms),
+    ms(figures.bestMs),
     ms(floorMs),
     ms(figures.ms - floorMs),
     `${overFloorMicrosPerResource(figures).toFixed(0)} µs`,
@@ -106,12 +109,13 @@ function rowOf(figures: ReplayFigures): string[] {
     ms((cpuSeconds - floorCpuSeconds) * 1000),
     mebibytes(peakRssBytes),
     String(runs),
+    `${(figures.bystanders * 100).toFixed(0)} %`,
   ];
 }
 
 const HEADER = [
-  ...["up", "N", "requests", "time", "floor", "over floor", "over floor / N"],
-  ...["server CPU", "CPU over floor", "peak RSS", "runs"],
+  ...["up", "N", "requests", "time", "best", "floor", "over floor", "over floor / N"],
+  ...["server CPU", "CPU over floor", "peak RSS", "runs", "others"],
 ];
 
 function printReport(replays: readonly ReplayFigures[], many: ClientsFigures | null): void {
@@ -129,6 +133,11 @@ function printReport(replays: readonly ReplayFigures[], many: ClientsFigures | n
     );
   }
   if (many !== null) printClients(many);
+  const others = Math.max(0, ...replays.map((it) => it.bystanders), many?.bystanders ?? 0);
+  if (others <= BYSTANDERS_MAX) return;
+  console.log(
+    `\n*** Other processes took up to ${(others * 100).toFixed(0)} % of the machine: take none of these figures for the server's own ***`,
+  );
 }
 
 function printClients(many: ClientsFigures): void {

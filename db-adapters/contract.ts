@@ -15,6 +15,19 @@ export class DatabaseUnavailableError extends Error {
   override readonly name = "DatabaseUnavailableError";
 }
 
+/**
+ * Thrown by every step that would write to data which is being moved elsewhere, or was. The message is for people
+ * and says where to.
+ */
+export class DatabaseReadOnlyError extends Error {
+  override readonly name = "DatabaseReadOnlyError";
+  readonly isMoved: boolean;
+  constructor(message: string, isMoved: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.isMoved = isMoved;
+  }
+}
+
 /** Keyset paging: `after` is the last key of the page before (exclusive), null for the first page. */
 export interface PageRequest {
   readonly after: string | null;
@@ -681,7 +694,81 @@ export interface ArtifactStore {
   }): Promise<string[]>;
 }
 
-export interface Database extends PeopleStore, StackStore, UpdateStore, UpkeepStore, ArtifactStore {
+// ---------------------------------------------------------------- moving it all
+
+/** One value of a row as both engines hold it. */
+export type BulkValue = string | number | null | Uint8Array;
+/** Values in the order of the table's `columns`. */
+export type BulkRow = readonly BulkValue[];
+
+export interface BulkTable {
+  readonly name: string;
+  /** In alphabetical order: the engines may have them in orders of their own. */
+  readonly columns: readonly string[];
+  /** The columns of the primary key. */
+  readonly key: readonly string[];
+}
+
+export interface BulkOverview {
+  /** Parents before what refers to them. */
+  readonly tables: readonly BulkTable[];
+  /** Running totals by name. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** The last number that each table with generated ids gave out. */
+  readonly sequences: Readonly<Record<string, number>>;
+}
+
+/**
+ * Whether data takes writes: `open` all, `draining` no new updates while those that run go on, `read_only` none
+ * for now, `moved` none any more. It lies with the data: it holds for every replica at once, and after a restart.
+ */
+export type ServingMode = "open" | "draining" | "read_only" | "moved";
+
+export interface ServingState {
+  readonly mode: ServingMode;
+  /** What refused clients are told; "" while open. */
+  readonly message: string;
+}
+
+/** Whole tables, whatever they mean, for `statehouse transfer`. Totals and the transfer's own notes are no rows. */
+export interface BulkStore {
+  describeBulk(): Promise<BulkOverview>;
+  /**
+   * Rows by ascending key: those after `after` (exclusive) up to `through` (inclusive), at most `limit`, and no
+   * more than about `bytesMax` bytes but one row at least.
+   */
+  readRows(input: {
+    table: string;
+    after: BulkRow | null;
+    through: BulkRow | null;
+    limit: number;
+    bytesMax: number;
+  }): Promise<BulkRow[]>;
+  countRows(table: string): Promise<number>;
+  /** Adds or replaces rows by key. What another row stands in the way of is left out; returns how many. */
+  writeRows(table: string, rows: readonly BulkRow[]): Promise<number>;
+  /** Deletes rows by key. What other rows refer to is left; returns how many. */
+  deleteRows(table: string, keys: readonly BulkRow[]): Promise<number>;
+  /** Makes totals what they are elsewhere, and lets no number be given out that was given out there. */
+  writeTotals(input: Pick<BulkOverview, "counters" | "sequences">): Promise<void>;
+  findSetting(key: string): Promise<string | null>;
+  /** Null takes it away. */
+  putSetting(key: string, value: string | null): Promise<void>;
+  findServingState(): Promise<ServingState>;
+  /**
+   * From the answer on every write is refused, those under way have been committed. With `read_only` and `moved`
+   * only while no update runs; otherwise nothing changes.
+   */
+  setServingState(state: ServingState): Promise<{ kind: "set" } | { kind: "updates_running"; count: number }>;
+}
+
+export interface Database
+  extends PeopleStore,
+    StackStore,
+    UpdateStore,
+    UpkeepStore,
+    ArtifactStore,
+    BulkStore {
   /** Engine, version, schema version and, for SQLite, the journal mode and why it was chosen. */
   describe(): Promise<Readonly<Record<string, string>>>;
   /** A trivial read, for readiness. */

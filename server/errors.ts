@@ -50,12 +50,21 @@ export const ERRORS = {
   JOURNAL_FULL: { status: 400, message: "The update's journal is full" },
   SEQUENCE_GAP: { status: 400, message: "A state save is missing before this one" },
   INVALID_DELTA: { status: 400, message: "The delta does not fit the last saved state; send it whole" },
+  // artifacts
+  ARTIFACT_NOT_FOUND: { status: 404, message: "Artifact not found" },
+  ARTIFACT_CHECKSUM: { status: 400, message: "The bytes don't have the checksum that was given" },
+  ARTIFACT_QUOTA: { status: 413, message: "The organization's artifacts would be larger than their quota" },
+  ARTIFACT_PINNED: { status: 409, message: "The artifact is pinned; unpin it first" },
+  ARTIFACT_NOT_UPLOADED: { status: 409, message: "The artifact's bytes have not arrived" },
+  ARTIFACT_LINK_INVALID: { status: 403, message: "The link has ended or is not as it was made" },
   // the server itself
   REPLAY_FAILED: {
     status: 500,
     message:
       "The update's journal could not be replayed; it is kept, and the state is what it was before the update",
   },
+  READ_ONLY: { status: 503, message: "This Statehouse takes no writes at the moment" },
+  MOVED: { status: 410, message: "This Statehouse was moved and takes no writes any more" },
   UNAVAILABLE: { status: 503, message: "The storage is not available at the moment; try again" },
   INTERNAL: { status: 500, message: "Something went wrong on the server; its log has the details" },
 } as const satisfies Record<string, { status: number; message: string }>;

@@ -19,6 +19,7 @@ export interface Metrics {
   readonly signInFailures: Counter;
   /** Filled at each scrape from what `statistics` gives. */
   readonly setStatistics: (statistics: Statistics) => void;
+  readonly setArtifactQuota: (quotaBytes: number | null) => void;
   readonly close: () => void;
 }
 
@@ -42,6 +43,9 @@ export function createMetrics(): Metrics {
   const stacks = gauge("stacks", "Stacks");
   const stateBytes = gauge("state_bytes", "Plain bytes of all stored state versions");
   const stateVersions = gauge("state_versions", "Stored state versions");
+  const artifacts = gauge("artifacts", "Stored artifacts, granted uploads included");
+  const artifactBytes = gauge("artifact_bytes", "Plain bytes of all artifacts");
+  const artifactQuota = gauge("artifact_quota_bytes", "Quota of an organization's artifacts; 0 for none");
   return {
     registry,
     requests: new Histogram({
@@ -108,7 +112,10 @@ export function createMetrics(): Metrics {
       stacks.set(statistics.stacks);
       stateBytes.set(statistics.stateBytes);
       stateVersions.set(statistics.stateVersions);
+      artifacts.set(statistics.artifacts);
+      artifactBytes.set(statistics.artifactBytes);
     },
+    setArtifactQuota: (quotaBytes) => artifactQuota.set(quotaBytes ?? 0),
     close() {
       lag.disable();
       registry.clear();

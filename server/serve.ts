@@ -1,4 +1,6 @@
 /** `statehouse serve`: runs until it is told to stop, and says what a person needs to know on the way. */
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
 import type { Owner } from "../db-adapters/sqlite/instance-guard.ts";
 import type { Config } from "./config/schema.ts";
 import { shownUrl } from "./config/urls.ts";
@@ -49,6 +51,11 @@ function exitNow(flush: () => void): never {
   process.exit(1);
 }
 
+/** Docker and Podman leave a mark, and name the container's host after it. */
+function containerName(): string | null {
+  return existsSync("/.dockerenv") || existsSync("/run/.containerenv") ? hostname() : null;
+}
+
 function waitText(config: Config, owner: Owner): string {
   const since = new Date(owner.startedMs).toISOString();
   return `Waiting: ${config.dataDir} is in use by process ${owner.pid} on ${owner.host} since ${since}.\n`;
@@ -61,5 +68,5 @@ function readyText(config: Config, { prepared, port }: RunningServer): string {
   if (!created.adminToken && !created.encryptionKey && !created.dataDir) {
     return laterRunText({ url, dataDir: config.dataDir, cwd });
   }
-  return firstRunText({ url, cwd, ...sources });
+  return firstRunText({ url, cwd, container: containerName(), ...sources });
 }

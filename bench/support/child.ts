@@ -1,5 +1,5 @@
 /** Servers as child processes: the real one over a fresh folder, and the null server. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
@@ -9,11 +9,7 @@ import { Connection } from "./connection.ts";
 
 export const ADMIN_TOKEN = "sth_admin_for_the_bench_0123456789";
 export const ORG = "main";
-/** What is started; STATEHOUSE_BENCH_ENTRY names another one, such as a bundle or another checkout's. */
-const ENTRY = resolve(
-  process.env.STATEHOUSE_BENCH_ENTRY ?? join(import.meta.dirname, "..", "..", "server", "main.ts"),
-);
-
+const ROOT = join(import.meta.dirname, "..", "..");
 const READY_WITHIN_MS = 30_000;
 const READY_POLL_MS = 2;
 /** The server itself gives up draining after 25 s. */
@@ -56,7 +52,21 @@ function freePort(): Promise<number> {
   });
 }
 
-/** `node server/main.ts` as a user starts it: default settings, logs at their default level into a file. */
+let built = false;
+
+/**
+ * What is started: the bundle, as `npm start` and the image run it, built anew by each bench; or what
+ * STATEHOUSE_BENCH_ENTRY names, such as server/main.ts or another checkout's bundle to compare with.
+ */
+function entry(): string {
+  const asked = process.env.STATEHOUSE_BENCH_ENTRY;
+  if (asked !== undefined) return resolve(asked);
+  if (!built) execFileSync(process.execPath, [join(ROOT, "scripts", "build.ts")], { stdio: "inherit" });
+  built = true;
+  return join(ROOT, "dist", "main.js");
+}
+
+/** The server as a user starts it: default settings, logs at their default level into a file. */
 export async function startServer(options: ServerOptions): Promise<Child> {
   const port = await freePort();
   const env = {
@@ -67,7 +77,7 @@ export async function startServer(options: ServerOptions): Promise<Child> {
     STATEHOUSE_ADMIN_TOKEN: ADMIN_TOKEN,
     ...options.env,
   };
-  const args = [...(options.nodeFlags ?? []), ENTRY];
+  const args = [...(options.nodeFlags ?? []), entry()];
   return startChild(args, env, port, `${options.dataDir}.log`);
 }
 

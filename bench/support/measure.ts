@@ -2,7 +2,7 @@
 import type { Child } from "./child.ts";
 import { Connection } from "./connection.ts";
 import { median } from "./format.ts";
-import { cpuSecondsOf, peakRssBytesOf, resetPeakRss } from "./process-stats.ts";
+import { Bystanders, cpuSecondsOf, peakRssBytesOf, resetPeakRss } from "./process-stats.ts";
 import { type ScriptOptions, scriptOf, type UpScript } from "./script.ts";
 import { checkUp, createStack, playUp } from "./up.ts";
 
@@ -20,6 +20,10 @@ export interface ReplayFigures extends Replay {
   /** Medians of the runs, from the create call to the answer to complete. */
   readonly ms: number;
   readonly floorMs: number;
+  /** The fastest run: what is left of a figure when the machine has other things to do. */
+  readonly bestMs: number;
+  /** Share of the machine that other processes took meanwhile. */
+  readonly bystanders: number;
   /** CPU seconds of the server's process for one `up`, all threads; mean of the runs. */
   readonly cpuSeconds: number;
   readonly floorCpuSeconds: number;
@@ -35,6 +39,7 @@ export interface ClientsFigures {
   /** Of the server's process, for one update. */
   readonly cpuSeconds: number;
   readonly peakRssBytes: number;
+  readonly bystanders: number;
 }
 
 interface Run {
@@ -69,6 +74,7 @@ async function timedUp(child: Child, script: UpScript): Promise<Run> {
 export async function measureReplay(servers: Servers, replay: Replay, runs: number): Promise<ReplayFigures> {
   const measured: Run[] = [];
   const floors: Run[] = [];
+  const bystanders = new Bystanders([servers.server.pid, servers.floor.pid]);
   resetPeakRss(servers.server.pid);
   for (let run = 0; run < runs; run++) {
     const script = scriptOf({ ...replay, stack: freshStack(), kind: "creates" });
@@ -83,6 +89,8 @@ export async function measureReplay(servers: Servers, replay: Replay, runs: numb
     requests: measured[0]?.requests ?? 0,
     ms: median(measured.map(({ ms }) => ms)),
     floorMs: median(floors.map(({ ms }) => ms)),
+    bestMs: Math.min(...measured.map(({ ms }) => ms)),
+    bystanders: bystanders.share(),
     cpuSeconds: mean(measured),
     floorCpuSeconds: mean(floors),
     peakRssBytes: peakRssBytesOf(servers.server.pid),
@@ -131,12 +139,14 @@ export async function measureClients(
   const floorRate = await updatesPerSecond(floorClients, input.seconds);
   const clients = await openAll(server);
   resetPeakRss(server.pid);
+  const bystanders = new Bystanders([server.pid, floor.pid]);
   const cpuBefore = cpuSecondsOf(server.pid);
   const startedMs = performance.now();
   const rate = await updatesPerSecond(clients, input.seconds);
   const elapsedSeconds = (performance.now() - startedMs) / 1000;
   const cpuSeconds = (cpuSecondsOf(server.pid) - cpuBefore) / (rate * elapsedSeconds);
   const peakRssBytes = peakRssBytesOf(server.pid);
+  const others = bystanders.share();
   for (const { script } of clients) await checkUp(server.port, script.stack, replay.count);
   for (const { connection } of [...clients, ...floorClients]) connection.close();
   return {
@@ -146,5 +156,6 @@ export async function measureClients(
     floorUpdatesPerSecond: floorRate,
     cpuSeconds,
     peakRssBytes,
+    bystanders: others,
   };
 }

@@ -1,5 +1,6 @@
 /** What a child process has used, read from /proc; so Linux only. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 
 const NS_PER_SECOND = 1e9;
 const BYTES_PER_KIB = 1024;
@@ -34,4 +35,41 @@ export function peakRssBytesOf(pid: number): number {
 
 export function resetPeakRss(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}
+
+const TICKS_PER_SECOND = 100; // of /proc/stat, on every Linux that Node runs on
+const IDLE_COLUMNS = new Set([3, 4]); // idle and waiting for a disk
+const COLUMNS = 8; // guests are counted in what comes before
+
+function machineBusySeconds(): number {
+  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+  const ticks = line
+    .split(/\s+/)
+    .slice(1, 1 + COLUMNS)
+    .map(Number);
+  return ticks.reduce((sum, it, column) => (IDLE_COLUMNS.has(column) ? sum : sum + it), 0) / TICKS_PER_SECOND;
+}
+
+/** How much of the machine others took: what it was busy beyond these processes, as a share of all cores. */
+export class Bystanders {
+  readonly #pids: readonly number[];
+  readonly #startedMs = performance.now();
+  readonly #busySeconds = machineBusySeconds();
+  readonly #ownSeconds: number;
+
+  /** `pids` beside our own. */
+  constructor(pids: readonly number[]) {
+    this.#pids = pids;
+    this.#ownSeconds = this.#own();
+  }
+
+  share(): number {
+    const elapsedSeconds = ((performance.now() - this.#startedMs) / 1000) * cpus().length;
+    const others = machineBusySeconds() - this.#busySeconds - (this.#own() - this.#ownSeconds);
+    return Math.min(Math.max(others / elapsedSeconds, 0), 1);
+  }
+
+  #own(): number {
+    return [process.pid, ...this.#pids].reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+  }
 }

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { DatabaseUnavailableError } from "../contract.ts";
 import { end } from "./connection.ts";
-import { type FailureKind, failureKindOf, unavailable } from "./errors.ts";
+import { type FailureKind, failureKindOf, readOnlyErrorOf, unavailable } from "./errors.ts";
 
 const ATTEMPTS_MAX = 5;
 const FIRST_DELAY_MS = 20;
@@ -87,7 +87,7 @@ export class Calls {
         return await this.#attempt(call, sent, work);
       } catch (error) {
         const kind = error instanceof DatabaseUnavailableError ? "lost" : failureKindOf(error);
-        if (kind === "other") throw error;
+        if (kind === "other") throw readOnlyErrorOf(error) ?? error;
         const isUndone = kind !== "lost" || !sent.isSent;
         const mayRepeat = kind !== "busy" && (isUndone || call.isRepeatable);
         if (!mayRepeat || call.isOver || attempts === ATTEMPTS_MAX) throw unavailable(error);

@@ -1,5 +1,6 @@
 /** What an error of the driver or the server means for the step that met it. */
-import { DatabaseUnavailableError } from "../contract.ts";
+import { refusalOf } from "../bulk-tables.ts";
+import { DatabaseReadOnlyError, DatabaseUnavailableError } from "../contract.ts";
 
 /** The URL asks for what can't be done, or done safely. */
 export class PostgresUrlError extends Error {
@@ -49,6 +50,12 @@ export function isTaken(error: unknown, index: string): boolean {
     "constraint" in error &&
     error.constraint === index
   );
+}
+
+/** What the triggers of data that takes no writes say (bulk.ts). */
+export function readOnlyErrorOf(error: unknown): DatabaseReadOnlyError | null {
+  const refusal = error instanceof Error ? refusalOf(error.message) : null;
+  return refusal && new DatabaseReadOnlyError(refusal.message, refusal.isMoved, { cause: error });
 }
 
 export function unavailable(error: unknown): DatabaseUnavailableError {

@@ -1,7 +1,7 @@
 /** The main thread's side: a `Database` whose calls are messages to the worker. */
 import { getCompileCacheDir } from "node:module";
 import { Worker } from "node:worker_threads";
-import { type Database, DatabaseUnavailableError } from "../contract.ts";
+import { type Database, DatabaseReadOnlyError, DatabaseUnavailableError } from "../contract.ts";
 import { SchemaTooNewError } from "./errors.ts";
 import type { Answer, Commit, Failure, Message, Request, StepRequest, WorkerInput } from "./protocol.ts";
 import { STEP_NAMES } from "./steps/index.ts";
@@ -21,6 +21,9 @@ function errorOf(failure: Failure): Error {
   switch (failure.kind) {
     case "unavailable":
       return new DatabaseUnavailableError(failure.message);
+    case "read_only":
+    case "moved":
+      return new DatabaseReadOnlyError(failure.message, failure.kind === "moved");
     case "schema_too_new":
       return new SchemaTooNewError(failure.found ?? 0, failure.known ?? 0);
     case "other":

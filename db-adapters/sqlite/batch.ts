@@ -4,6 +4,7 @@
  * answered once the commit is durable. One fsync then serves everybody who waited.
  */
 import { performance } from "node:perf_hooks";
+import { refusalOf } from "../bulk-tables.ts";
 import type { Fence } from "./fence.ts";
 import type { Answer, Commit, Failure, StepRequest } from "./protocol.ts";
 import type { Connection } from "./sql.ts";
@@ -26,6 +27,8 @@ export function failureOf(error: unknown): Failure {
   if (!(error instanceof Error)) return { kind: "other", message: String(error) };
   const code = "code" in error ? String(error.code) : "";
   if (!code.startsWith("SQLITE_")) return { kind: "other", message: error.message };
+  const refusal = refusalOf(error.message);
+  if (refusal !== null) return { kind: refusal.isMoved ? "moved" : "read_only", message: refusal.message };
   const message = `${error.message} (${code})`;
   return { kind: UNAVAILABLE.test(code) ? "unavailable" : "other", message };
 }

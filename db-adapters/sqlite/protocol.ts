@@ -17,7 +17,7 @@ export type Request = StepRequest | { readonly id: number; readonly step: "close
 
 /** `unavailable` becomes a DatabaseUnavailableError; the others are named after the class they become. */
 export interface Failure {
-  readonly kind: "unavailable" | "schema_too_new" | "other";
+  readonly kind: "unavailable" | "read_only" | "moved" | "schema_too_new" | "other";
   readonly message: string;
   readonly found?: number;
   readonly known?: number;

@@ -21,6 +21,8 @@ const StatusView = z
       activeLeases: Count,
       stateBytes: Count.meta({ description: "Plain bytes of all state versions" }),
       stateVersions: Count,
+      artifacts: Count,
+      artifactBytes: Count.meta({ description: "Plain bytes of all artifacts" }),
     }),
   })
   .meta({ id: "Status" });

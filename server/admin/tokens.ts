@@ -16,6 +16,7 @@ const TokenView = z
     user: z.string().nullable().meta({ description: "A person's login; null for a machine" }),
     organization: z.string().nullable().meta({ description: "A machine's organization; null for a person" }),
     role: RoleField.nullable().meta({ description: "A machine's role there; null for a person" }),
+    stackId: z.string().nullable().meta({ description: "The one stack whose artifacts it is for; null: no limit" }),
     createdAt: Time,
     createdBy: z.string(),
     expiresAt: Time.nullable(),
@@ -34,6 +35,11 @@ const NewTokenBody = z
     user: OwnerName.optional(),
     organization: OwnerName.optional(),
     role: RoleField.optional(),
+    stack: z
+      .string()
+      .regex(/^[^/]{1,100}\/[^/]{1,100}$/, { error: "project/stack" })
+      .optional()
+      .meta({ description: "`project/stack`: a machine's token for this stack's artifacts alone" }),
     expiresInSeconds: z.int().min(1).max(EXPIRES_IN_SECONDS_MAX).optional(),
   })
   .transform((body, check): NewToken => {
@@ -48,7 +54,7 @@ const NewTokenBody = z
     oneOf: [
       {
         required: ["name", "user"],
-        not: { anyOf: [{ required: ["organization"] }, { required: ["role"] }] },
+        not: { anyOf: [{ required: ["organization"] }, { required: ["role"] }, { required: ["stack"] }] },
       },
       { required: ["name", "organization", "role"], not: { required: ["user"] } },
     ],
@@ -59,12 +65,16 @@ function ownerOf(body: {
   readonly user?: string | undefined;
   readonly organization?: string | undefined;
   readonly role?: z.output<typeof RoleField> | undefined;
+  readonly stack?: string | undefined;
 }): TokenOwner | null {
   const { user, organization, role } = body;
   if (user !== undefined) {
-    return organization === undefined && role === undefined ? { kind: "person", login: user } : null;
+    return organization === undefined && role === undefined && body.stack === undefined ? { kind: "person", login: user } : null;
   }
-  return organization === undefined || role === undefined ? null : { kind: "machine", organization, role };
+  if (organization === undefined || role === undefined) return null;
+  const [project = "", stack = ""] = body.stack?.split("/") ?? [];
+  const limit = body.stack === undefined ? {} : { stack: { project, stack } };
+  return { kind: "machine", organization, role, ...limit };
 }
 
 function viewOf(token: AccessToken): z.output<typeof TokenView> {
@@ -75,6 +85,7 @@ function viewOf(token: AccessToken): z.output<typeof TokenView> {
     user: token.login,
     organization: token.organization,
     role: token.role,
+    stackId: token.stackId,
     createdAt: isoTime(token.createdMs),
     createdBy: token.createdBy,
     expiresAt: isoTime(token.expiresMs),
@@ -119,7 +130,7 @@ export const tokenEndpoints: readonly Endpoint[] = [
     body: NewTokenBody,
     status: 201,
     response: CreatedTokenView,
-    errors: ["USER_NOT_FOUND", "ORGANIZATION_NOT_FOUND"],
+    errors: ["USER_NOT_FOUND", "ORGANIZATION_NOT_FOUND", "STACK_NOT_FOUND"],
     handle: async (ctx, access, { body }) => {
       const { secret, token } = await createToken(ctx, access, body);
       return { ...viewOf(token), token: secret };

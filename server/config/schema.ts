@@ -240,6 +240,48 @@ const limits = {
   jsonDepthMax: setting("Deepest nesting of a JSON body", integer({ min: 16, max: 10_000, initial: 512 })),
 };
 
+const artifacts = {
+  artifactBytesMax: bytes("Largest artifact", 5 * GIB, 1024 * GIB),
+  artifactFilesMax: setting("Files in one upload", integer({ min: 1, max: 1000, initial: 100 })),
+  artifactQuotaBytes: setting(
+    "All artifacts of one organization together; what would exceed it is refused. Unset: no quota",
+    optionalInteger({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+    { unit: "bytes" },
+  ),
+  artifactDirect: setting(
+    "Let clients move artifacts to and from S3 directly; they are then encrypted by the bucket, not by us",
+    bool(true),
+  ),
+  artifactLinkSeconds: setting(
+    "How long a link to upload or download an artifact lasts",
+    integer({ min: 10, max: 86_400, initial: 900 }),
+    { unit: "seconds" },
+  ),
+  artifactRetentionDays: setting(
+    "Age at which artifacts are deleted that nobody pinned; unset: kept",
+    optionalInteger({ min: 1, max: 36_500 }),
+    { unit: "days" },
+  ),
+  artifactsKeepPerStack: setting(
+    "Newest artifacts of a stack that are kept; unset: all",
+    optionalInteger({ min: 1, max: 10_000_000 }),
+  ),
+  artifactBytesPerStack: setting(
+    "Size above which a stack's oldest artifacts are deleted; unset: none",
+    optionalInteger({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+    { unit: "bytes" },
+  ),
+  artifactsKeepPerOrganization: setting(
+    "Newest artifacts of an organization that are kept; unset: all",
+    optionalInteger({ min: 1, max: 10_000_000 }),
+  ),
+  artifactBytesPerOrganization: setting(
+    "Size above which an organization's oldest artifacts are deleted; unset: none",
+    optionalInteger({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+    { unit: "bytes" },
+  ),
+};
+
 const observation = {
   logLevel: setting("Least serious message that is logged", oneOf(LOG_LEVELS, "info")),
   logFormat: setting("`auto` is pretty on a terminal and JSON elsewhere", oneOf(LOG_FORMATS, "auto")),
@@ -257,6 +299,7 @@ export const SETTING_GROUPS = {
   "Updates of the Pulumi CLI": protocol,
   Upkeep: upkeep,
   Limits: limits,
+  Artifacts: artifacts,
   "Logs and traces": observation,
 } as const;
 
@@ -264,7 +307,7 @@ const JournalSizes = z.object({ journalBatchBytesMax: z.number(), journalBytesMa
 
 /** From settings as text, by property name, to a Config. */
 export const ConfigSchema = z
-  .object({ ...server, ...secrets, ...storage, ...protocol, ...upkeep, ...limits, ...observation })
+  .object({ ...server, ...secrets, ...storage, ...protocol, ...upkeep, ...limits, ...artifacts, ...observation })
   .refine((config) => config.journalBatchBytesMax <= config.journalBytesMax, {
     path: ["journalBatchBytesMax"],
     error: "must not be larger than STATEHOUSE_JOURNAL_BYTES_MAX",

@@ -71,7 +71,11 @@ function bodyMembers(body: Uint8Array, depthMax?: number): ReturnType<typeof mem
     return membersOf(body, depthMax ?? DEPTH_MAX);
   } catch (error) {
     if (!(error instanceof JsonScanError)) throw error;
-    throw new DeltaError(error.reason, `The delta cannot be read: ${error.message}.`, { cause: error });
+    throw new DeltaError(
+      error.reason === "too_deep" ? "too_deep" : "malformed_json",
+      `The delta cannot be read: ${error.message}.`,
+      { cause: error },
+    );
   }
 }
 

@@ -107,7 +107,11 @@ export function readJournalBatch(
   } catch (error) {
     if (!(error instanceof JsonScanError)) throw error;
     const where = `The journal batch cannot be read at its entry ${reader.entries.length}`;
-    throw new JournalError(error.reason, `${where}: ${error.message}.`, { cause: error });
+    throw new JournalError(
+      error.reason === "too_deep" ? "too_deep" : "malformed_json",
+      `${where}: ${error.message}.`,
+      { cause: error },
+    );
   }
   if (!reader.sawEntries) throw new JournalError("wrong_shape", "The journal batch has no 'entries'.");
   return reader.entries;

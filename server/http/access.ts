@@ -37,6 +37,7 @@ function adminIdentity(): Identity {
     email: "",
     expiresMs: null,
     memberships: [],
+    stackId: null,
   };
 }
 

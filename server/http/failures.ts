@@ -1,7 +1,7 @@
 /** One handler turns every error into the protocol's answer: `{code, message}` with `code` the HTTP status. */
 import type { NextFunction, Request, Response } from "express";
 import type { Logger } from "pino";
-import { DatabaseUnavailableError } from "../../db-adapters/contract.ts";
+import { DatabaseReadOnlyError, DatabaseUnavailableError } from "../../db-adapters/contract.ts";
 import { BlobStoreUnavailableError } from "../../storage-adapters/contract.ts";
 import { DocumentTooLargeError } from "../blobs/documents.ts";
 import { AppError, ERRORS } from "../errors.ts";
@@ -13,6 +13,9 @@ export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof DatabaseUnavailableError || error instanceof BlobStoreUnavailableError) {
     return new AppError("UNAVAILABLE", {}, { cause: error });
+  }
+  if (error instanceof DatabaseReadOnlyError) {
+    return new AppError(error.isMoved ? "MOVED" : "READ_ONLY", {}, { detail: error.message });
   }
   if (error instanceof DocumentTooLargeError) {
     return new AppError("BODY_TOO_LARGE", {}, { cause: error, detail: `at most ${error.maxBytes} bytes` });
@@ -45,7 +48,7 @@ export function failureHandler(log: Logger, health: Health) {
       res.destroy();
       return;
     }
-    if (error.code === "UNAVAILABLE") res.setHeader("retry-after", "2");
+    if (error.code === "UNAVAILABLE" || error.code === "READ_ONLY") res.setHeader("retry-after", "2");
     // Whoever still sends a refused body is cut off instead of being read to the end.
     if (!req.complete && hasBody(req)) res.setHeader("connection", "close");
     sendJson(res, status, { code: status, message: error.message });

@@ -37,6 +37,7 @@ export function healthRoutes(health: Health): readonly Route[] {
     openRoute("get", "/metrics", async (ctx, _access, req, res) => {
       checkMetricsToken(ctx.config.metricsToken, req.headers.authorization);
       ctx.metrics.setStatistics(await ctx.db.statistics());
+      ctx.metrics.setArtifactQuota(ctx.config.artifactQuotaBytes);
       res.setHeader("content-type", ctx.metrics.registry.contentType);
       res.end(await ctx.metrics.registry.metrics());
     }),

@@ -42,6 +42,7 @@ export interface LeaseClaim {
 
 export function can(principal: Principal, organization: string, permission: Permission): boolean {
   if (principal.isInstanceAdmin) return true;
+  if (principal.identity.stackId !== null && !permission.startsWith("artifact:")) return false;
   const membership = principal.identity.memberships.find((it) => it.organization === organization);
   return membership !== undefined && isAllowed(membership.role, permission);
 }
@@ -60,6 +61,14 @@ export function authorize(
     throw new AppError("FORBIDDEN", { organization, permission }, { detail: `it needs ${permission}` });
   }
   return { principal, organization, permission };
+}
+
+/**
+ * The one stack whose artifacts this access is for; null for all of the organization's. Whatever reads or writes
+ * artifacts has to ask.
+ */
+export function stackLimitOf(access: OrganizationAccess): string | null {
+  return access.principal.identity.stackId;
 }
 
 /** @throws AppError FORBIDDEN when the role behind an access doesn't stretch to `permission` */

@@ -8,10 +8,13 @@ export type Permission =
   | "stack:preview"
   | "stack:decrypt"
   | "stack:write"
-  | "stack:delete";
+  | "stack:delete"
+  | "artifact:read"
+  | "artifact:write"
+  | "artifact:delete";
 
-const VIEWER: readonly Permission[] = ["organization:read", "stack:read", "stack:preview"];
-const MEMBER: readonly Permission[] = [...VIEWER, "stack:decrypt", "stack:write"];
+const VIEWER: readonly Permission[] = ["organization:read", "stack:read", "stack:preview", "artifact:read"];
+const MEMBER: readonly Permission[] = [...VIEWER, "stack:decrypt", "stack:write", "artifact:write", "artifact:delete"];
 const ADMIN: readonly Permission[] = [...MEMBER, "stack:delete"];
 
 const PERMISSIONS: Readonly<Record<Role, ReadonlySet<Permission>>> = {

@@ -1,12 +1,17 @@
 /** Who did what to which thing, when and from where: append-only. */
 import type { Context } from "../context.ts";
-import type { Principal } from "../rules/access.ts";
 
 /**
  * What was done: a noun of ours, a dot, a verb. A literal type, so that no value out of a request can become
  * an action by mistake.
  */
 export type AuditAction = `${string}.${string}`;
+
+/** A principal, or who made a link that somebody uses now. */
+export interface Actor {
+  readonly identity: { readonly login: string };
+  readonly sourceIp: string;
+}
 
 /** Events of one context so far: the number that the last one's id began with. */
 const lastOrder = new WeakMap<Context, number>();
@@ -27,7 +32,7 @@ function eventId(ctx: Context, atMs: number): string {
  */
 export async function audit(
   ctx: Context,
-  principal: Principal,
+  principal: Actor,
   action: AuditAction,
   organization: string | null,
   target: string,

@@ -12,7 +12,13 @@ const TOKEN_BYTES = 32;
 /** A person's token does what the person may; a machine's has a role of its own in one organization. */
 export type TokenOwner =
   | { readonly kind: "person"; readonly login: string }
-  | { readonly kind: "machine"; readonly organization: string; readonly role: Role };
+  | {
+      readonly kind: "machine";
+      readonly organization: string;
+      readonly role: Role;
+      /** Given, it is for this stack's artifacts alone. */
+      readonly stack?: { readonly project: string; readonly stack: string };
+    };
 
 export interface NewToken {
   readonly name: string;
@@ -32,7 +38,7 @@ export function newTokenSecret(): string {
   return `sth_${randomBytes(TOKEN_BYTES).toString("base64url")}`;
 }
 
-/** @throws AppError USER_NOT_FOUND | ORGANIZATION_NOT_FOUND */
+/** @throws AppError USER_NOT_FOUND | ORGANIZATION_NOT_FOUND | STACK_NOT_FOUND */
 export async function createToken(ctx: Context, access: AdminAccess, input: NewToken): Promise<CreatedToken> {
   const { name, owner, expiresInSeconds } = input;
   const secret = newTokenSecret();
@@ -44,6 +50,7 @@ export async function createToken(ctx: Context, access: AdminAccess, input: NewT
     login: owner.kind === "person" ? owner.login : null,
     organization: owner.kind === "machine" ? owner.organization : null,
     role: owner.kind === "machine" ? owner.role : null,
+    stackId: owner.kind === "machine" ? await stackIdOf(ctx, owner) : null,
     createdBy: access.principal.identity.login,
     expiresMs: expiresInSeconds === null ? null : nowMs + expiresInSeconds * 1000,
   };
@@ -68,6 +75,13 @@ export async function createToken(ctx: Context, access: AdminAccess, input: NewT
     `${stored.id} (${holder}: ${name})`,
   );
   return { secret, token: { ...stored, createdMs: nowMs, lastUsedMs: null, revokedMs: null } };
+}
+
+async function stackIdOf(ctx: Context, owner: TokenOwner & { kind: "machine" }): Promise<string | null> {
+  if (owner.stack === undefined) return null;
+  const stack = await ctx.db.findStack({ organization: owner.organization, ...owner.stack });
+  if (stack === null) throw new AppError("STACK_NOT_FOUND");
+  return stack.id;
 }
 
 /**

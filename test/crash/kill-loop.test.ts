@@ -18,6 +18,7 @@ const KILLS = Number(process.env.STATEHOUSE_TEST_KILLS ?? 30);
 const SEED = Number(process.env.STATEHOUSE_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const ACTORS = 6;
 const TRAFFIC_MS_MAX = 500;
+const ACKNOWLEDGEMENTS_MAX = 30;
 /** Before it says that it is ready: migrations, the lock, the database. */
 const START_MS_MAX = 900;
 /** On such a disk whatever is answered before it is stored is lost for sure. */
@@ -31,7 +32,11 @@ class Loop {
   readonly #dataDir: string;
   readonly #slowDisk: DiskShim | null;
   readonly #random = new Random(SEED);
-  readonly tally: Tally = { acknowledged: new Map(), unknown: new Map() };
+  readonly tally: Tally = {
+    acknowledged: new Map(),
+    unknown: new Map(),
+    onAcknowledged: () => undefined,
+  };
   readonly #actors: readonly StackActor[];
   #process: ServerProcess | null = null;
 
@@ -68,9 +73,21 @@ class Loop {
     const server = await this.#spawn(this.#random.chance(0.3)).ready();
     await this.#checkAll();
     const lives = this.#actors.map((actor) => actor.live());
-    await Promise.race([sleep(this.#random.between(10, TRAFFIC_MS_MAX)), ...lives.map(onlyFailures)]);
+    await Promise.race([this.#moment(server), ...lives.map(onlyFailures)]);
     await server.kill();
     await Promise.all(lives);
+  }
+
+  /** Any time, or right after something was acknowledged: that must be kept already. */
+  async #moment(server: ServerProcess): Promise<void> {
+    const atAcknowledgement = this.#random.chance(0.5);
+    let left = this.#random.between(1, ACKNOWLEDGEMENTS_MAX);
+    this.tally.onAcknowledged = () => {
+      if (atAcknowledgement && --left === 0) server.signal("SIGKILL");
+    };
+    const waitMs = atAcknowledgement ? TRAFFIC_MS_MAX : this.#random.between(10, TRAFFIC_MS_MAX);
+    await Promise.race([server.exited, sleep(waitMs)]);
+    this.tally.onAcknowledged = () => undefined;
   }
 
   /** Everybody ends what they do; then the server is stopped the gentle way. */

@@ -55,6 +55,8 @@ type Unknown =
 export interface Tally {
   acknowledged: Map<string, number>;
   unknown: Map<string, number>;
+  /** Told of each acknowledgement in the moment that it is noted. */
+  onAcknowledged: () => void;
 }
 
 export class StackActor {
@@ -121,6 +123,7 @@ export class StackActor {
     }
     this.#unknown = null;
     count(this.#tally.acknowledged, what);
+    this.#tally.onAcknowledged();
     return answer;
   }
 

@@ -7,6 +7,7 @@
  * - the rest (`changeOnce`: create…, delete…, remove…, revokeToken, publish) is not, once it was sent. The caller
  *   gets DatabaseUnavailableError, and the client's retry of its request finds what there is.
  */
+import { bulkSteps } from "../bulk.ts";
 import type { Sql } from "../sql.ts";
 import { artifactSteps } from "./artifacts.ts";
 import { checkpointSteps } from "./checkpoints.ts";
@@ -47,5 +48,6 @@ export function allSteps(sql: Sql): Steps {
     ...purgeSteps(sql),
     ...recordSteps(sql),
     ...artifactSteps(sql),
+    ...bulkSteps(sql),
   };
 }

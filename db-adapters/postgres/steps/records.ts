@@ -88,6 +88,8 @@ export function recordSteps(
         activeLeases: totals.get("active_lease") ?? 0,
         stateBytes: totals.get("state_bytes") ?? 0,
         stateVersions: totals.get("state_version") ?? 0,
+        artifacts: totals.get("artifact") ?? 0,
+        artifactBytes: totals.get("artifact_bytes") ?? 0,
       };
     },
 

@@ -1,4 +1,5 @@
 /** All steps of the contract, and which of them write. */
+import { bulkSteps } from "../bulk.ts";
 import type { Sql } from "../sql.ts";
 import { artifactSteps } from "./artifacts.ts";
 import { checkpointSteps } from "./checkpoints.ts";
@@ -39,6 +40,7 @@ export function allSteps(sql: Sql): Steps {
     ...purgeSteps(sql),
     ...recordSteps(sql),
     ...artifactSteps(sql),
+    ...bulkSteps(sql),
   };
 }
 
@@ -114,6 +116,16 @@ export const STEP_KINDS = {
   findArtifactUsage: "read",
   removePendingArtifacts: "write",
   removeOldArtifacts: "write",
+  describeBulk: "read",
+  readRows: "read",
+  countRows: "read",
+  writeRows: "write",
+  deleteRows: "write",
+  writeTotals: "write",
+  findSetting: "read",
+  putSetting: "write",
+  findServingState: "read",
+  setServingState: "write",
 } as const satisfies Record<StepName, "read" | "write">;
 
 export const STEP_NAMES = Object.keys(STEP_KINDS) as StepName[];

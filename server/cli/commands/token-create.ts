@@ -10,6 +10,7 @@ export interface CreateTokenOptions extends ServerOptions {
   readonly machine: boolean;
   readonly org?: string;
   readonly role?: string;
+  readonly stack?: string;
   readonly name?: string;
   /** Seconds. */
   readonly expires?: number;
@@ -34,11 +35,12 @@ export async function createToken(deps: CommandLineDeps, options: CreateTokenOpt
   });
 }
 
-function requireOneOwner({ user, machine, createUser, role, org }: CreateTokenOptions): void {
+function requireOneOwner({ user, machine, createUser, role, org, stack }: CreateTokenOptions): void {
   if (user !== undefined && machine) throw new UsageError("Give either --user or --machine, not both.");
   if (user === undefined && !machine) {
     throw new UsageError("Say whose token it is: --user <login>, or --machine for a CI job.");
   }
+  if (!machine && stack !== undefined) throw new UsageError("--stack goes with --machine.");
   if (machine && createUser) throw new UsageError("--create-user goes with --user, not with --machine.");
   if (!machine && !createUser && (role ?? org) !== undefined) {
     throw new UsageError(
@@ -84,7 +86,9 @@ async function isMember(api: AdminApi, organization: string, login: string): Pro
 async function send(api: AdminApi, options: CreateTokenOptions, organization: string) {
   const { user, expires } = options;
   const name = options.name ?? `made on ${new Date().toISOString().slice(0, 10)}`;
-  const owner = user === undefined ? { organization, role: options.role ?? DEFAULT_ROLE } : { user };
+  const limit = options.stack === undefined ? {} : { stack: options.stack };
+  const owner =
+    user === undefined ? { organization, role: options.role ?? DEFAULT_ROLE, ...limit } : { user };
   const body = { name, ...owner, ...(expires === undefined ? {} : { expiresInSeconds: expires }) };
   try {
     return await api.send("POST", ["tokens"], { body });

@@ -19,6 +19,7 @@ export function addToken(program: Command, deps: CommandLineDeps): void {
     .option("--machine", "a token that belongs to no person, with --role in --org", false)
     .option("--org <organization>", "organization (default: STATEHOUSE_DEFAULT_ORG)")
     .addOption(roleOption().default(undefined, "member"))
+    .option("--stack <project/stack>", "with --machine: for the artifacts of this stack alone")
     .option("--name <name>", "what the token is for")
     .option("--expires <duration>", "when it ends, such as 90d (default: never)", duration)
     .addHelpText(

@@ -47,12 +47,14 @@ export function describeRecords(make: MakeDatabase): void {
       await fixture.begin("p1", { dryRun: true });
       expect(await db.statistics()).toEqual({
         ...{ organizations: 1, users: 1, stacks: 2, activeLeases: 2, stateBytes: 100, stateVersions: 1 },
+        ...{ artifacts: 0, artifactBytes: 0 },
       });
       await fixture.finish("u1", document("k1", { sizeBytes: 23 }));
       await db.deleteStack({ stackId: "s-other", force: false, nowMs: NOW_MS });
       await db.deleteUser("alice");
       expect(await db.statistics()).toEqual({
         ...{ organizations: 1, users: 0, stacks: 1, activeLeases: 1, stateBytes: 123, stateVersions: 2 },
+        ...{ artifacts: 0, artifactBytes: 0 },
       });
     });
   });

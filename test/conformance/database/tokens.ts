@@ -40,6 +40,7 @@ export function describeTokens(make: MakeDatabase): void {
           { organization: ORG, role: "admin" },
           { organization: "beta", role: "viewer" },
         ],
+        stackId: null,
       });
       expect(await db.findIdentity("other", NOW_MS)).toBeNull();
     });

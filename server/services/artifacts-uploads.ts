@@ -1,0 +1,267 @@
+/**
+ * Bytes first, rows second: the row is the commit point. What is cut off, too large, over the quota or not what
+ * its checksum says leaves nothing; a crash in between leaves a blob that no row names, which the sweep deletes.
+ */
+import { createHash, type Hash, randomBytes } from "node:crypto";
+import type { Artifact, NewArtifact } from "../../db-adapters/contract.ts";
+import { formOf, newArtifactKey, putArtifact } from "../blobs/artifacts.ts";
+import type { Context } from "../context.ts";
+import { AppError } from "../errors.ts";
+import type { OrganizationAccess } from "../rules/access.ts";
+import {
+  getAnyArtifact,
+  getArtifact,
+  noteRetention,
+  type OwnedPlace,
+  type PlaceNames,
+  resolvePlace,
+} from "./artifacts.ts";
+import { cleanArtifactName, findLabelProblem, safeContentType } from "./artifacts-names.ts";
+
+/** An upload that was granted may be confirmed for so long after its link ended: it may still be on its way. */
+const CONFIRM_WITHIN_MS = 3_600_000;
+const ID_TIME_DIGITS = 12;
+
+/** What holds for all files of a request. */
+export interface UploadFacts {
+  readonly place: OwnedPlace;
+  readonly kind: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly isPinned: boolean;
+}
+
+/** What the client says the bytes are; checked where given. */
+export interface Expected {
+  /** Hex. */
+  readonly sha256?: string | undefined;
+  /** Hex. */
+  readonly md5?: string | undefined;
+  readonly sizeBytes?: number | undefined;
+}
+
+/** Bytes that are stored and have no row yet. */
+export interface ReceivedFile {
+  readonly name: string;
+  readonly contentType: string;
+  readonly blobKey: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+/** @throws AppError INVALID_REQUEST | STACK_NOT_FOUND | UPDATE_NOT_FOUND | FORBIDDEN */
+export async function beginUpload(
+  ctx: Context,
+  access: OrganizationAccess,
+  asked: PlaceNames & { kind: string; labels: Readonly<Record<string, string>>; pinned: boolean },
+): Promise<UploadFacts> {
+  const problem = findLabelProblem(asked.labels);
+  if (problem !== null) throw new AppError("INVALID_REQUEST", {}, { detail: problem });
+  const place = await resolvePlace(ctx, access, asked);
+  return { place, kind: asked.kind, labels: asked.labels, isPinned: asked.pinned };
+}
+
+/** @throws AppError INVALID_NAME */
+export function requireName(given: string): string {
+  const cleaned = cleanArtifactName(given);
+  if ("name" in cleaned) return cleaned.name;
+  throw new AppError("INVALID_NAME", {}, { detail: cleaned.problem });
+}
+
+/** Ids sort by time. */
+function newArtifactId(ctx: Context): string {
+  return ctx.nowMs().toString(16).padStart(ID_TIME_DIGITS, "0") + randomBytes(10).toString("hex");
+}
+
+function tooLarge(maxBytes: number): AppError {
+  return new AppError("BODY_TOO_LARGE", { maxBytes }, { detail: `an artifact has at most ${maxBytes} bytes` });
+}
+
+function overQuota(quotaBytes: number, usedBytes: number): AppError {
+  const detail = `${usedBytes} of ${quotaBytes} bytes are used`;
+  return new AppError("ARTIFACT_QUOTA", { quotaBytes, usedBytes }, { detail });
+}
+
+/** How large an upload may be that begins now. @throws AppError ARTIFACT_QUOTA | BODY_TOO_LARGE */
+async function roomFor(ctx: Context, organization: string, announcedBytes: number): Promise<number> {
+  const { artifactBytesMax, artifactQuotaBytes: quotaBytes } = ctx.config;
+  if (announcedBytes > artifactBytesMax) throw tooLarge(artifactBytesMax);
+  if (quotaBytes === null) return artifactBytesMax;
+  const used = await ctx.db.findArtifactUsage(organization, null);
+  if (used.bytes + announcedBytes > quotaBytes) throw overQuota(quotaBytes, used.bytes);
+  return Math.min(artifactBytesMax, quotaBytes - used.bytes);
+}
+
+/** Counts and hashes plain bytes as they pass; throws at their end unless they are what was expected. */
+class Tally {
+  readonly #sha256 = createHash("sha256");
+  readonly #md5: Hash | null;
+  readonly #expected: Expected;
+  readonly #tooMany: (sizeBytes: number) => AppError | null;
+  sizeBytes = 0;
+  sha256 = "";
+
+  constructor(expected: Expected, tooMany: (sizeBytes: number) => AppError | null) {
+    this.#expected = expected;
+    this.#md5 = expected.md5 === undefined ? null : createHash("md5");
+    this.#tooMany = tooMany;
+  }
+
+  async *of(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of body) {
+      this.sizeBytes += chunk.length;
+      const problem = this.#tooMany(this.sizeBytes);
+      if (problem !== null) throw problem;
+      this.#sha256.update(chunk);
+      this.#md5?.update(chunk);
+      yield chunk;
+    }
+    this.sha256 = this.#sha256.digest("hex");
+    const { sha256, md5, sizeBytes } = this.#expected;
+    const isRight =
+      (sha256 ?? this.sha256) === this.sha256 &&
+      (sizeBytes ?? this.sizeBytes) === this.sizeBytes &&
+      (this.#md5 === null || this.#md5.digest("hex") === md5);
+    if (!isRight) throw new AppError("ARTIFACT_CHECKSUM", { sizeBytes: this.sizeBytes });
+  }
+}
+
+/** Stores the bytes of one file, whole or not at all. @throws AppError; what `body` throws, as it is */
+export async function receiveFile(
+  ctx: Context,
+  access: OrganizationAccess,
+  facts: UploadFacts,
+  file: { readonly name: string; readonly contentType: string | undefined; readonly expected: Expected },
+  body: AsyncIterable<Uint8Array>,
+): Promise<ReceivedFile> {
+  const name = requireName(file.name);
+  const announcedBytes = file.expected.sizeBytes ?? 0;
+  const roomBytes = await roomFor(ctx, access.organization, announcedBytes);
+  const { artifactBytesMax, artifactQuotaBytes } = ctx.config;
+  const tally = new Tally(file.expected, (sizeBytes) => {
+    if (sizeBytes <= roomBytes) return null;
+    if (sizeBytes > artifactBytesMax || artifactQuotaBytes === null) return tooLarge(artifactBytesMax);
+    return overQuota(artifactQuotaBytes, artifactQuotaBytes - roomBytes);
+  });
+  const blobKey = newArtifactKey(facts.place.ownerId);
+  const maxBytes = file.expected.sizeBytes ?? roomBytes;
+  await putArtifact(ctx, blobKey, tally.of(body), { maxBytes });
+  const { sizeBytes, sha256 } = tally;
+  return { name, contentType: safeContentType(file.contentType, name), blobKey, sizeBytes, sha256 };
+}
+
+/** Removes what was received and will have no row. What can't be removed now, the sweep removes. */
+export async function dropFiles(ctx: Context, files: readonly Pick<ReceivedFile, "blobKey">[]): Promise<void> {
+  await Promise.allSettled(files.map((file) => ctx.blobs.delete(file.blobKey)));
+}
+
+/** Gives received files their rows, all or none. @throws AppError; nothing is left behind then */
+export async function commitFiles(
+  ctx: Context,
+  access: OrganizationAccess,
+  facts: UploadFacts,
+  files: readonly ReceivedFile[],
+): Promise<Artifact[]> {
+  const rows = files.map((file) => newRow(ctx, access, facts, file));
+  try {
+    await createRows(ctx, access, rows, null);
+  } catch (error) {
+    // An answer that was lost may have been a yes: then the rows name these blobs.
+    if (error instanceof AppError) await dropFiles(ctx, files);
+    throw error;
+  }
+  noteRetention(ctx);
+  return Promise.all(rows.map((row) => getArtifact(ctx, access, row.id)));
+}
+
+function newRow(
+  ctx: Context,
+  access: OrganizationAccess,
+  { place, kind, labels, isPinned }: UploadFacts,
+  file: ReceivedFile,
+): NewArtifact {
+  const { ownerId: _, ...bound } = place;
+  const actor = access.principal.identity.login;
+  return { id: newArtifactId(ctx), ...bound, ...file, kind, labels, isPinned, actor, isSealed: true };
+}
+
+async function createRows(
+  ctx: Context,
+  access: OrganizationAccess,
+  artifacts: readonly NewArtifact[],
+  pendingUntilMs: number | null,
+): Promise<void> {
+  const { organization } = access;
+  const quotaBytes = ctx.config.artifactQuotaBytes;
+  const nowMs = ctx.nowMs();
+  const outcome = await ctx.db.createArtifacts({ organization, artifacts, quotaBytes, pendingUntilMs, nowMs });
+  switch (outcome.kind) {
+    case "created":
+      return;
+    case "over_quota":
+      throw overQuota(quotaBytes ?? 0, outcome.usedBytes);
+    case "no_organization":
+      throw new AppError("ORGANIZATION_NOT_FOUND");
+    case "no_stack":
+      throw new AppError("STACK_NOT_FOUND");
+    case "no_update":
+      throw new AppError("UPDATE_NOT_FOUND");
+    default:
+      outcome satisfies never;
+  }
+}
+
+/** A row that reserves the quota and a key for the bytes; shown once they are there and confirmed. */
+export async function grantUpload(
+  ctx: Context,
+  access: OrganizationAccess,
+  facts: UploadFacts,
+  file: { name: string; contentType?: string | undefined; sizeBytes: number; sha256: string },
+): Promise<Artifact> {
+  const name = requireName(file.name);
+  await roomFor(ctx, access.organization, file.sizeBytes);
+  const row = newRow(ctx, access, facts, {
+    name,
+    contentType: safeContentType(file.contentType, name),
+    blobKey: newArtifactKey(facts.place.ownerId),
+    sizeBytes: file.sizeBytes,
+    sha256: file.sha256,
+  });
+  const pendingUntilMs = ctx.nowMs() + ctx.config.artifactLinkSeconds * 1000 + CONFIRM_WITHIN_MS;
+  await createRows(ctx, access, [row], pendingUntilMs);
+  ctx.deadlines.note(pendingUntilMs + 1);
+  return getAnyArtifact(ctx, access, row.id);
+}
+
+/** The bytes of a granted upload, through us. @throws AppError ARTIFACT_LINK_INVALID once it is confirmed */
+export async function receiveGranted(
+  ctx: Context,
+  artifact: Artifact,
+  body: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  if (artifact.pendingUntilMs === null || artifact.pendingUntilMs < ctx.nowMs()) {
+    throw new AppError("ARTIFACT_LINK_INVALID");
+  }
+  const { sizeBytes, sha256 } = artifact;
+  const tally = new Tally({ sizeBytes, sha256 }, (bytes) =>
+    bytes > sizeBytes ? new AppError("ARTIFACT_CHECKSUM", { sizeBytes: bytes }) : null,
+  );
+  await putArtifact(ctx, artifact.blobKey, tally.of(body), { maxBytes: sizeBytes });
+}
+
+/**
+ * Shows a granted upload once its bytes are there. The store has checked their hash, by the signature of the
+ * link or as they came through us; their size tells which of the two it was.
+ * @throws AppError ARTIFACT_NOT_FOUND | ARTIFACT_NOT_UPLOADED
+ */
+export async function confirmUpload(ctx: Context, access: OrganizationAccess, id: string): Promise<Artifact> {
+  const artifact = await getAnyArtifact(ctx, access, id);
+  if (artifact.pendingUntilMs === null) return artifact;
+  const blob = await ctx.blobs.find(artifact.blobKey);
+  const form = blob === null ? null : formOf(blob.sizeBytes, artifact.sizeBytes);
+  if (form === null) throw new AppError("ARTIFACT_NOT_UPLOADED", { artifactId: id });
+  const { organization } = access;
+  const outcome = await ctx.db.confirmArtifact({ organization, id, isSealed: form === "sealed" });
+  if (outcome === "absent") throw new AppError("ARTIFACT_NOT_FOUND", { artifactId: id });
+  noteRetention(ctx);
+  return getArtifact(ctx, access, id);
+}
