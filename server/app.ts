@@ -2,6 +2,9 @@
 import express, { type Express } from "express";
 import type { InstanceStatus } from "./admin/deps.ts";
 import { adminRoutes } from "./admin/routes.ts";
+import { transferRoutes } from "./admin/transfer.ts";
+import { artifactEndpoints } from "./artifacts/endpoints.ts";
+import { artifactLinkRoutes } from "./artifacts/link-routes.ts";
 import type { Context } from "./context.ts";
 import { failureHandler, notFound } from "./http/failures.ts";
 import { type Health, healthRoutes } from "./http/health.ts";
@@ -30,7 +33,12 @@ export function allRoutes(health: Health, instance: InstanceStatus): readonly Ro
     ...stackRoutes,
     ...identityRoutes,
     ...healthRoutes(health),
-    ...adminRoutes({ cancelUpdate: cancelUpdateById, runGc, status: async () => instance }),
+    ...adminRoutes(
+      { cancelUpdate: cancelUpdateById, runGc, status: async () => instance },
+      artifactEndpoints,
+    ),
+    ...artifactLinkRoutes,
+    ...transferRoutes,
   ];
 }
 

@@ -2,6 +2,7 @@
 import { runCommandLine } from "./cli/index.ts";
 import { machineProbes } from "./doctor/probes.ts";
 import { engineProbes, migrate, withLocalServer } from "./engine.ts";
+import { moveData, reopenSource } from "./move.ts";
 import { serve } from "./serve.ts";
 import { VERSION } from "./version.ts";
 
@@ -14,6 +15,11 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   serve,
   migrate,
   withLocalServer,
+  transfer: ({ from, to, awsEnvironment, ...options }) => {
+    Object.assign(process.env, awsEnvironment);
+    return moveData(from, to, options);
+  },
+  reopenSource,
   findOwner: engineProbes.findOwner,
   doctorProbes: () => ({ ...machineProbes, ...engineProbes }),
 });

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
+import { DatabaseReadOnlyError } from "../db-adapters/contract.ts";
 import { acquireInstance, type Instance, type Owner } from "../db-adapters/sqlite/instance-guard.ts";
 import type { InstanceStatus } from "./admin/deps.ts";
 import { createApp } from "./app.ts";
@@ -21,10 +22,15 @@ import { createMetrics } from "./metrics.ts";
 import { createReplayer } from "./services/replayer.ts";
 import { SignInGuard } from "./services/sign-in-guard.ts";
 import { openDatabaseOf, openFilesOf, prepareSecrets, usesDataDir } from "./storage.ts";
+import { TARGET_SETTING } from "./transfer/target.ts";
 import { VERSION } from "./version.ts";
 
 export class WrongEncryptionKeyError extends Error {
   override readonly name = "WrongEncryptionKeyError";
+}
+
+export class UnfinishedTransferError extends Error {
+  override readonly name = "UnfinishedTransferError";
 }
 
 export interface RunningServer {
@@ -164,14 +170,35 @@ async function openContext(
     nowMs: options.nowMs ?? Date.now,
     newId: randomUUID,
   };
+  await requireWholeData(ctx);
   await requireRightKey(ctx, keyring);
-  await ctx.db.createOrganization({ id: ctx.newId(), name: config.defaultOrg, nowMs: ctx.nowMs() });
+  await createDefaultOrganization(ctx);
   return ctx;
 }
 
 async function closeIfOpened(opening: Promise<{ close(): Promise<void> }>): Promise<void> {
   const opened = await opening.catch(() => null);
   await opened?.close();
+}
+
+/** What a transfer has begun to copy here is not yet anybody's state. */
+async function requireWholeData(ctx: Context): Promise<void> {
+  if ((await ctx.db.findSetting(TARGET_SETTING)) === null) return;
+  throw new UnfinishedTransferError(
+    `The data ${whereOf(ctx.config)} is the target of a transfer that has not finished. ` +
+      "Run the same statehouse transfer again; it goes on where it stopped.",
+  );
+}
+
+/** Data that was moved, or is being moved, starts as well: it is read, and says where it went. */
+async function createDefaultOrganization(ctx: Context): Promise<void> {
+  try {
+    const name = ctx.config.defaultOrg;
+    await ctx.db.createOrganization({ id: ctx.newId(), name, nowMs: ctx.nowMs() });
+  } catch (error) {
+    if (!(error instanceof DatabaseReadOnlyError)) throw error;
+    ctx.log.warn(`This data takes no writes: ${error.message}`);
+  }
 }
 
 /** Found out now, not at the first decryption. */

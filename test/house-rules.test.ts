@@ -21,7 +21,7 @@ const LAYERS: readonly { name: string; pattern: RegExp; mayImport: readonly stri
   {
     name: "cli",
     pattern: /^server\/cli\//,
-    mayImport: ["cli", "config", "doctor", "rules", "database contract"],
+    mayImport: ["cli", "config", "doctor", "rules", "transfer", "database contract"],
   },
   {
     name: "services",
@@ -67,14 +67,24 @@ const LAYERS: readonly { name: string; pattern: RegExp; mayImport: readonly stri
   {
     name: "admin",
     pattern: /^server\/admin\//,
-    mayImport: ["errors", "admin", "services", "http", "rules", "database contract"],
+    mayImport: ["errors", "admin", "services", "http", "rules", "database contract", "files contract"],
+  },
+  {
+    name: "artifacts",
+    pattern: /^server\/artifacts\//,
+    mayImport: ["errors", "artifacts", "admin", "services", "http", "rules", "database contract"],
+  },
+  {
+    name: "transfer",
+    pattern: /^server\/transfer\//,
+    mayImport: ["transfer", "rules", "crypto", "blobs", "database contract", "files contract"],
   },
   {
     name: "app",
     pattern: /^server\/app\.ts/,
-    mayImport: ["errors", "app", "services", "http", "jobs", "pulumi", "admin"],
+    mayImport: ["errors", "app", "services", "http", "jobs", "pulumi", "admin", "artifacts"],
   },
-  { name: "main", pattern: /^server\/(main|start|serve|engine|storage)\.ts/, mayImport: ["*"] },
+  { name: "main", pattern: /^server\/(main|start|serve|engine|storage|move)\.ts/, mayImport: ["*"] },
 ];
 const CONTRACTS: readonly (readonly [RegExp, string])[] = [
   [/^db-adapters\/(contract|rules|vocabulary)\.ts$/, "database contract"],
@@ -82,7 +92,8 @@ const CONTRACTS: readonly (readonly [RegExp, string])[] = [
 ];
 /** Packages that only these layers may know. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  express: ["http", "pulumi", "admin", "app"],
+  express: ["http", "pulumi", "admin", "artifacts", "app"],
+  multer: ["artifacts"],
   "better-sqlite3": ["database"],
   "drizzle-orm": ["database"],
   pg: ["database"],

@@ -100,7 +100,8 @@ function refusalStatements(state: ServingState, tables: readonly string[]): stri
   const raise = `create or replace function ${TRIGGER}() returns trigger language plpgsql as $refuse$ begin
       raise exception using errcode = 'SH001', message = ${literal(refusalText(state)).replaceAll("$", "")};
     end $refuse$`;
-  const refuse = (name: string, when: string) => `create trigger ${name} ${when} execute function ${TRIGGER}()`;
+  const refuse = (name: string, when: string) =>
+    `create trigger ${name} ${when} execute function ${TRIGGER}()`;
   switch (state.mode) {
     case "open":
       return [];
@@ -177,7 +178,9 @@ export function bulkSteps(sql: Sql): StepsOf<keyof BulkStore> {
       const counters = await sql.all<{ name: string; value: number }>(
         "select name, sum(value)::bigint as value from counter group by name",
       );
-      const generated = known.flatMap((table) => table.generated.map((column) => [table.name, column] as const));
+      const generated = known.flatMap((table) =>
+        table.generated.map((column) => [table.name, column] as const),
+      );
       const sequences = await Promise.all(
         generated.map(async ([table, column]) => {
           const text = `select coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass), 0) as value`;

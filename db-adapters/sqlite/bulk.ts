@@ -79,7 +79,8 @@ function refused(items: readonly BulkRow[], change: (item: BulkRow) => void): nu
 /** The triggers that refuse what a mode refuses, as statements. */
 function triggersFor(state: ServingState, tables: readonly string[]): string[] {
   const raise = `begin select raise(abort, ${literal(refusalText(state))}); end`;
-  const trigger = (name: string, when: string) => `create trigger ${quoted(TRIGGER_PREFIX + name)} ${when} ${raise}`;
+  const trigger = (name: string, when: string) =>
+    `create trigger ${quoted(TRIGGER_PREFIX + name)} ${when} ${raise}`;
   switch (state.mode) {
     case "open":
       return [];
@@ -188,7 +189,9 @@ export function bulkSteps(sql: Sql): StepsOf<keyof BulkStore> {
       const names = sql.all<{ name: string }>("select name from sqlite_schema where type = 'trigger'");
       for (const { name } of names)
         if (name.startsWith(TRIGGER_PREFIX)) sql.connection.exec(`drop trigger ${quoted(name)}`);
-      const closed = [...catalog(sql).map(({ name }) => name), "counter"].filter((it) => !isAlwaysWritable(it));
+      const closed = [...catalog(sql).map(({ name }) => name), "counter"].filter(
+        (it) => !isAlwaysWritable(it),
+      );
       for (const text of triggersFor(state, closed)) sql.connection.exec(text);
       putSetting(SERVING_SETTING, state.mode === "open" ? null : JSON.stringify(state));
       return { kind: "set" };

@@ -9,8 +9,16 @@ import { z } from "zod";
 import type { Context } from "../context.ts";
 import type { ErrorCode } from "../errors.ts";
 import { check, readJson, sendEmpty, sendJson } from "../http/json.ts";
-import { adminRoute, type Method, openRoute, type Requirement, type Route } from "../http/route.ts";
-import type { AdminAccess } from "../rules/access.ts";
+import {
+  adminRoute,
+  type Method,
+  openRoute,
+  organizationRoute,
+  type Requirement,
+  type Route,
+} from "../http/route.ts";
+import type { AdminAccess, OrganizationAccess } from "../rules/access.ts";
+import type { Permission } from "../rules/permissions.ts";
 
 /** All that the API document says about an endpoint. */
 export interface Operation {
@@ -32,6 +40,8 @@ export interface Operation {
   /** Null for 204. */
   readonly response: z.ZodType | null;
   readonly errors: readonly ErrorCode[];
+  /** What isn't JSON, in or out. */
+  readonly media?: { readonly body?: readonly string[]; readonly response?: string };
 }
 
 export interface Endpoint {
@@ -123,6 +133,45 @@ export function adminEndpoint<
 >(declared: Declared<P, Q, B, R, AdminAccess>): Endpoint {
   const operation = operationOf(declared, { kind: "admin" }, [...SIGNED_IN, "ADMIN_REQUIRED"]);
   return { operation, route: adminRoute(operation.method, operation.path, answer(declared, operation)) };
+}
+
+const INSIDE: readonly ErrorCode[] = ["INVALID_NAME", "ORGANIZATION_NOT_FOUND", "FORBIDDEN"];
+
+/** For whoever has `permission` in the organization that the path's `:org` names. */
+export function organizationEndpoint<
+  R extends z.ZodType | null,
+  P extends z.ZodObject = Nothing,
+  Q extends z.ZodObject = Nothing,
+  B extends z.ZodType | null = null,
+>(permission: Permission, declared: Declared<P, Q, B, R, OrganizationAccess>): Endpoint {
+  const operation = operationOf(declared, { kind: "organization", permission }, [...SIGNED_IN, ...INSIDE]);
+  const { method, path } = operation;
+  return { operation, route: organizationRoute(method, path, permission, answer(declared, operation)) };
+}
+
+/** The same for bytes in or out: `handle` sends the answer itself. */
+export function organizationBytesEndpoint<P extends z.ZodObject, Q extends z.ZodObject>(
+  permission: Permission,
+  declared: Omit<Declared<P, Q, z.ZodType | null, z.ZodType | null, never>, "handle" | "status"> & {
+    readonly status: Operation["status"];
+    readonly media: NonNullable<Operation["media"]>;
+    readonly handle: (
+      call: { readonly ctx: Context; readonly access: OrganizationAccess; req: Request; res: Response },
+      input: { readonly params: z.output<P>; readonly query: z.output<Q> },
+    ) => Promise<void>;
+  },
+): Endpoint {
+  const { handle, media, ...rest } = declared;
+  const unused = { ...rest, handle: () => Promise.reject(new Error("bytes are sent by their handler")) };
+  const errors = [...SIGNED_IN, ...INSIDE];
+  const operation = { ...operationOf(unused, { kind: "organization", permission }, errors), media };
+  const { method, path } = operation;
+  const route = organizationRoute(method, path, permission, async (ctx, access, req, res) => {
+    const params = check(operation.params, req.params) as z.output<P>;
+    const query = check(operation.query, req.query) as z.output<Q>;
+    await handle({ ctx, access, req, res }, { params, query });
+  });
+  return { operation, route };
 }
 
 /** For everybody: nothing secret may come out of it. */

@@ -98,7 +98,12 @@ function failuresOf(components: Components, codes: readonly ErrorCode[]): Json {
   return Object.fromEntries(answers) as Json;
 }
 
-function successOf(components: Components, { status, response }: Operation): Json {
+const BINARY = { type: "string", format: "binary" };
+
+function successOf(components: Components, { status, response, media }: Operation): Json {
+  if (media?.response !== undefined) {
+    return { [status]: { description: "The bytes", content: { [media.response]: { schema: BINARY } } } };
+  }
   if (response === null) return { [status]: { description: "Done" } };
   const description = status === 201 ? "Created" : "OK";
   return { [status]: { description, content: contentOf(components.convert(response, "output")) } };
@@ -109,7 +114,7 @@ function securityOf(requirement: Requirement): Json[] {
 }
 
 function describe(components: Components, operation: Operation): Json {
-  const { operationId, summary, tag, params, query, body } = operation;
+  const { operationId, summary, tag, params, query, body, media } = operation;
   const parameters = [
     ...parametersOf(components, params, "path"),
     ...parametersOf(components, query, "query"),
@@ -121,8 +126,15 @@ function describe(components: Components, operation: Operation): Json {
     security: securityOf(operation.requirement),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === null ? {} : { requestBody: requestBodyOf(components, body) }),
+    ...(media?.body === undefined ? {} : { requestBody: bytesOf(media.body) }),
     responses: { ...successOf(components, operation), ...failuresOf(components, operation.errors) },
   };
+}
+
+function bytesOf(types: readonly string[]): Json {
+  const files = { type: "object", additionalProperties: BINARY };
+  const content = types.map((type) => [type, { schema: type === "multipart/form-data" ? files : BINARY }]);
+  return { required: true, content: Object.fromEntries(content) as Json };
 }
 
 function requestBodyOf(components: Components, body: z.ZodType): Json {

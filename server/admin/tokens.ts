@@ -16,7 +16,10 @@ const TokenView = z
     user: z.string().nullable().meta({ description: "A person's login; null for a machine" }),
     organization: z.string().nullable().meta({ description: "A machine's organization; null for a person" }),
     role: RoleField.nullable().meta({ description: "A machine's role there; null for a person" }),
-    stackId: z.string().nullable().meta({ description: "The one stack whose artifacts it is for; null: no limit" }),
+    stackId: z
+      .string()
+      .nullable()
+      .meta({ description: "The one stack whose artifacts it is for; null: no limit" }),
     createdAt: Time,
     createdBy: z.string(),
     expiresAt: Time.nullable(),
@@ -69,7 +72,9 @@ function ownerOf(body: {
 }): TokenOwner | null {
   const { user, organization, role } = body;
   if (user !== undefined) {
-    return organization === undefined && role === undefined && body.stack === undefined ? { kind: "person", login: user } : null;
+    return organization === undefined && role === undefined && body.stack === undefined
+      ? { kind: "person", login: user }
+      : null;
   }
   if (organization === undefined || role === undefined) return null;
   const [project = "", stack = ""] = body.stack?.split("/") ?? [];

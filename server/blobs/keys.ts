@@ -1,6 +1,7 @@
 /** Where things lie in the blob store. Everything of a stack has one prefix, so that a sweep can find it. */
-import { randomBytes } from "node:crypto";
+
 import { type BlobKey, InvalidBlobKeyError } from "../../storage-adapters/contract.ts";
+import { randomBytesPooled } from "../crypto/random.ts";
 
 /** The prefix of every stack. */
 export const STACKS_PREFIX = "stacks/";
@@ -19,7 +20,7 @@ export function stackPrefix(stackId: string): string {
 
 /** A key no blob has yet: every put makes a new blob, and the row that names it is the commit point. */
 export function newDocumentKey(stackId: string): BlobKey {
-  return stackPrefix(stackId) + randomBytes(16).toString("hex");
+  return stackPrefix(stackId) + randomBytesPooled(16).toString("hex");
 }
 
 /** Whose blob this is; null for keys that `newDocumentKey` does not make. */

@@ -1,11 +1,27 @@
 import type { Environment } from "../config/read.ts";
 import type { Config } from "../config/schema.ts";
 import type { DoctorProbes, InstanceOwner } from "../doctor/probes.ts";
+import type { Progress, TransferReport } from "../transfer/run.ts";
 
 /** Where a command writes to; `process.stdout` and `process.stderr` are such. */
 export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean;
+}
+
+/** Where data to be moved is: settings that reach it, or a server that has it. */
+export type TransferOrigin =
+  | { readonly kind: "config"; readonly config: Config }
+  | { readonly kind: "server"; readonly url: string; readonly token: string };
+
+export interface TransferInput {
+  readonly from: TransferOrigin;
+  readonly to: Config;
+  /** Credentials for the AWS SDK, which reads them from the process's environment. */
+  readonly awsEnvironment: Readonly<Record<string, string>>;
+  readonly newUrl: string | null;
+  readonly waitMs: number | null;
+  readonly onProgress: (progress: Progress) => void;
 }
 
 /** What the commands need of the world; `main.ts` gives the real things. */
@@ -24,5 +40,8 @@ export interface CommandLineDeps {
   withLocalServer<T>(config: Config, fn: (baseUrl: string) => Promise<T>): Promise<T>;
   /** The live process that holds the data folder; null when nobody does. */
   findOwner(config: Config): Promise<InstanceOwner | null>;
+  transfer(input: TransferInput): Promise<TransferReport>;
+  /** Lets a source take writes again. */
+  reopenSource(from: TransferOrigin): Promise<void>;
   doctorProbes(config: Config): DoctorProbes;
 }

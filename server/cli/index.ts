@@ -8,6 +8,7 @@ import { addMigrate } from "./commands/migrate.ts";
 import { addOrg } from "./commands/org.ts";
 import { addServe } from "./commands/serve.ts";
 import { addToken } from "./commands/token.ts";
+import { addTransfer } from "./commands/transfer.ts";
 import { addUser } from "./commands/user.ts";
 import type { CommandLineDeps } from "./deps.ts";
 import { describeError, EXIT_OK, EXIT_USAGE } from "./failure.ts";
@@ -59,5 +60,6 @@ export function buildProgram(deps: CommandLineDeps, exitWith: (code: number) => 
   addUser(program, deps);
   addConfig(program, deps);
   addMigrate(program, deps);
+  addTransfer(program, deps);
   return program;
 }

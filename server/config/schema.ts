@@ -307,7 +307,16 @@ const JournalSizes = z.object({ journalBatchBytesMax: z.number(), journalBytesMa
 
 /** From settings as text, by property name, to a Config. */
 export const ConfigSchema = z
-  .object({ ...server, ...secrets, ...storage, ...protocol, ...upkeep, ...limits, ...artifacts, ...observation })
+  .object({
+    ...server,
+    ...secrets,
+    ...storage,
+    ...protocol,
+    ...upkeep,
+    ...limits,
+    ...artifacts,
+    ...observation,
+  })
   .refine((config) => config.journalBatchBytesMax <= config.journalBytesMax, {
     path: ["journalBatchBytesMax"],
     error: "must not be larger than STATEHOUSE_JOURNAL_BYTES_MAX",

@@ -6,10 +6,11 @@
  * The key is that of the scope; header, scope and purpose are authenticated with the body, so a row moved
  * to another stack or another column does not open.
  */
-import { randomBytes } from "node:crypto";
+
 import { asBuffer, decrypt, encrypt, NONCE_BYTES, TAG_BYTES } from "./aead.ts";
 import { SealError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
+import { randomBytesPooled } from "./random.ts";
 import { CODEC_NONE, CODEC_ZSTD, compressNow, decompressNow } from "./zstd.ts";
 
 const VERSION = 1;
@@ -44,7 +45,7 @@ export function seal(
   prefix.writeUInt8(isSmaller ? CODEC_ZSTD : CODEC_NONE, 1);
   prefix.writeUInt32BE(keyring.currentId, 2);
   prefix.writeUInt32BE(bytes.length, 6);
-  const nonce = randomBytes(NONCE_BYTES);
+  const nonce = randomBytesPooled(NONCE_BYTES);
   nonce.copy(prefix, HEADER_BYTES);
   const key = keyring.scopeKey(keyring.currentId, scopeId, KEY_PURPOSE);
   if (key === null) throw new SealError("unknown_key", "The keyring lacks its own current key");

@@ -4,10 +4,11 @@
  *
  *     version 1 | key id 4 | nonce 12 | ciphertext | tag 16
  */
-import { randomBytes } from "node:crypto";
+
 import { asBuffer, decrypt, encrypt, NONCE_BYTES, TAG_BYTES } from "./aead.ts";
 import { SealError, SecretError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
+import { randomBytesPooled } from "./random.ts";
 
 const VERSION = 1;
 const HEADER_BYTES = 5;
@@ -21,7 +22,7 @@ export function encryptSecret(keyring: Keyring, scopeId: string, plaintext: Uint
   const prefix = Buffer.allocUnsafe(HEADER_BYTES + NONCE_BYTES);
   prefix.writeUInt8(VERSION, 0);
   prefix.writeUInt32BE(keyring.currentId, 1);
-  const nonce = randomBytes(NONCE_BYTES);
+  const nonce = randomBytesPooled(NONCE_BYTES);
   nonce.copy(prefix, HEADER_BYTES);
   const key = keyring.scopeKey(keyring.currentId, scopeId, PURPOSE);
   if (key === null) throw new SealError("unknown_key", "The keyring lacks its own current key");

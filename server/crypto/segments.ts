@@ -11,10 +11,11 @@
  * construction: the nonce holds the segment's number and whether it is the last, so one that is missing,
  * moved, doubled or from elsewhere does not open.
  */
-import { createSecretKey, hkdfSync, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
+import { createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from "node:crypto";
 import { decrypt, encrypt, NONCE_BYTES, TAG_BYTES } from "./aead.ts";
 import { SealError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
+import { randomBytesPooled } from "./random.ts";
 import { CODEC_NONE, CODEC_ZSTD, compressedBytesMax } from "./zstd.ts";
 
 /** Plain bytes of every segment but the last, which may have fewer. */
@@ -66,7 +67,7 @@ export function newDocument(
   fields.writeUInt8(VERSION, 4);
   fields.writeUInt8(codec, 5);
   fields.writeUInt32BE(keyring.currentId, 6);
-  const opening = Buffer.concat([fields, randomBytes(SALT_BYTES)]);
+  const opening = Buffer.concat([fields, randomBytesPooled(SALT_BYTES)]);
   const { commitment, ...keys } = deriveKeys(keyring, place, opening, codec);
   return { header: Buffer.concat([opening, commitment]), keys };
 }

@@ -1,7 +1,8 @@
 /** Request ids, one log line and one measurement for each request. */
-import { randomBytes } from "node:crypto";
+
 import type { NextFunction, Request, Response } from "express";
 import type { Context } from "../context.ts";
+import { randomBytesPooled } from "../crypto/random.ts";
 import { startSpan } from "./tracing.ts";
 
 /** Asked every few seconds: neither worth a line nor a sign that anybody is there. */
@@ -11,7 +12,7 @@ const REQUEST_ID = /^[A-Za-z0-9-]{8,64}$/;
 /** A proxy's id is kept when it looks like one, so that one id leads through all logs. */
 function requestIdOf(req: Request): string {
   const given = req.headers["x-request-id"];
-  return typeof given === "string" && REQUEST_ID.test(given) ? given : randomBytes(8).toString("hex");
+  return typeof given === "string" && REQUEST_ID.test(given) ? given : randomBytesPooled(8).toString("hex");
 }
 
 /** The path alone: a query may carry what must not be logged. */

@@ -7,6 +7,7 @@ import { stackPrefix } from "../blobs/keys.ts";
 import type { Context } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { finishUpdate } from "../services/finish.ts";
+import { sweepArtifacts } from "./sweep-artifacts.ts";
 import { sweepBlobs } from "./sweep-blobs.ts";
 
 const DAY_MS = 86_400_000;
@@ -39,6 +40,7 @@ const SWEEPS = [
   "stacksPurged",
   "eventBatchesRemoved",
   "versionsRemoved",
+  "artifactsRemoved",
   "orphanBlobsRemoved",
   "partialBlobsRemoved",
 ] as const;
@@ -144,6 +146,7 @@ function sweepsAt(
       return inBatches(dryRun, () => db.removeOldEvents({ endedBeforeMs, ...limits }));
     },
     versionsRemoved: () => removeVersions(ctx, nowMs, dryRun),
+    artifactsRemoved: () => sweepArtifacts(ctx, nowMs, dryRun),
     orphanBlobsRemoved: async () => (isOrphanSweepDue ? sweepBlobs(ctx, orphanedBeforeMs, dryRun) : 0),
     partialBlobsRemoved: async () =>
       isOrphanSweepDue && !dryRun ? ctx.blobs.sweepPartial(orphanedBeforeMs) : 0,

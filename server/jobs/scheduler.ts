@@ -1,5 +1,6 @@
 /** The in-process cron: a tick each minute that does nothing at all unless a deadline has come. */
 import { type ScheduledTask, schedule } from "node-cron";
+import { DatabaseReadOnlyError } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 import type { SignInGuard } from "../services/sign-in-guard.ts";
 import { deadlineRules, runGc } from "./gc.ts";
@@ -30,6 +31,7 @@ export class Scheduler {
     this.#current = this.#current
       .then(() => this.#run())
       .catch((error: unknown) => {
+        if (error instanceof DatabaseReadOnlyError) return; // moved, or on its way: nothing here is ours to sweep
         this.#ctx.log.error({ err: error }, "the sweep could not run");
       });
     return this.#current;
@@ -63,8 +65,14 @@ export class Scheduler {
   }
 
   #hasRetention(): boolean {
-    const { eventRetentionDays, versionRetentionDays, versionsKeep } = this.#ctx.config;
-    return eventRetentionDays !== null || versionRetentionDays !== null || versionsKeep !== null;
+    const { artifactRetentionDays, eventRetentionDays, versionRetentionDays, versionsKeep } =
+      this.#ctx.config;
+    return (
+      artifactRetentionDays !== null ||
+      eventRetentionDays !== null ||
+      versionRetentionDays !== null ||
+      versionsKeep !== null
+    );
   }
 
   /** Good to know, no more: a database that can't be told keeps neither a sweep nor a stop from its work. */

@@ -14,7 +14,13 @@ export type Permission =
   | "artifact:delete";
 
 const VIEWER: readonly Permission[] = ["organization:read", "stack:read", "stack:preview", "artifact:read"];
-const MEMBER: readonly Permission[] = [...VIEWER, "stack:decrypt", "stack:write", "artifact:write", "artifact:delete"];
+const MEMBER: readonly Permission[] = [
+  ...VIEWER,
+  "stack:decrypt",
+  "stack:write",
+  "artifact:write",
+  "artifact:delete",
+];
 const ADMIN: readonly Permission[] = [...MEMBER, "stack:delete"];
 
 const PERMISSIONS: Readonly<Record<Role, ReadonlySet<Permission>>> = {

@@ -59,7 +59,8 @@ export function checkLink(
   query: Readonly<Record<string, unknown>>,
 ): { readonly by: string } {
   const { expires, by, signature } = query;
-  const expiresMs = typeof expires === "string" && /^[0-9]{1,15}$/.test(expires) ? Number(expires) : Number.NaN;
+  const expiresMs =
+    typeof expires === "string" && /^[0-9]{1,15}$/.test(expires) ? Number(expires) : Number.NaN;
   const [, keyId = "", mac = ""] =
     typeof signature === "string" ? (/^([0-9a-f]{1,8})\.([A-Za-z0-9_-]{43})$/.exec(signature) ?? []) : [];
   if (typeof by !== "string" || mac === "" || !(expiresMs > ctx.nowMs())) {
@@ -109,5 +110,9 @@ export async function downloadLink(
     return { url, expiresMs, isDirect: true };
   }
   const query = queryOf(ctx, { method: "GET", organization, id, expiresMs, by });
-  return { url: `${baseUrl}/api/artifacts/${organization}/signed/${id}?${query}`, expiresMs, isDirect: false };
+  return {
+    url: `${baseUrl}/api/artifacts/${organization}/signed/${id}?${query}`,
+    expiresMs,
+    isDirect: false,
+  };
 }

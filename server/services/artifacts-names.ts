@@ -61,7 +61,8 @@ const FORBIDDEN = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\\]/
 export function cleanArtifactName(given: string): { name: string } | { problem: string } {
   const name = given.normalize("NFC");
   if (name === "") return { problem: "it is empty" };
-  if (Buffer.byteLength(name) > NAME_BYTES_MAX) return { problem: `it is longer than ${NAME_BYTES_MAX} bytes` };
+  if (Buffer.byteLength(name) > NAME_BYTES_MAX)
+    return { problem: `it is longer than ${NAME_BYTES_MAX} bytes` };
   if (FORBIDDEN.test(name)) return { problem: "it has control characters or backslashes" };
   const segments = name.split("/");
   if (segments.some((it) => it === "" || it === "." || it === ".." || it.trim() !== it)) {

@@ -73,7 +73,11 @@ function newArtifactId(ctx: Context): string {
 }
 
 function tooLarge(maxBytes: number): AppError {
-  return new AppError("BODY_TOO_LARGE", { maxBytes }, { detail: `an artifact has at most ${maxBytes} bytes` });
+  return new AppError(
+    "BODY_TOO_LARGE",
+    { maxBytes },
+    { detail: `an artifact has at most ${maxBytes} bytes` },
+  );
 }
 
 function overQuota(quotaBytes: number, usedBytes: number): AppError {
@@ -150,7 +154,10 @@ export async function receiveFile(
 }
 
 /** Removes what was received and will have no row. What can't be removed now, the sweep removes. */
-export async function dropFiles(ctx: Context, files: readonly Pick<ReceivedFile, "blobKey">[]): Promise<void> {
+export async function dropFiles(
+  ctx: Context,
+  files: readonly Pick<ReceivedFile, "blobKey">[],
+): Promise<void> {
   await Promise.allSettled(files.map((file) => ctx.blobs.delete(file.blobKey)));
 }
 
@@ -193,7 +200,13 @@ async function createRows(
   const { organization } = access;
   const quotaBytes = ctx.config.artifactQuotaBytes;
   const nowMs = ctx.nowMs();
-  const outcome = await ctx.db.createArtifacts({ organization, artifacts, quotaBytes, pendingUntilMs, nowMs });
+  const outcome = await ctx.db.createArtifacts({
+    organization,
+    artifacts,
+    quotaBytes,
+    pendingUntilMs,
+    nowMs,
+  });
   switch (outcome.kind) {
     case "created":
       return;

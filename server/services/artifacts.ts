@@ -4,8 +4,8 @@ import { openArtifact } from "../blobs/artifacts.ts";
 import type { Context } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { type OrganizationAccess, stackLimitOf } from "../rules/access.ts";
-import { type Actor, audit } from "./audit.ts";
 import { findLabelProblem, isSensitive } from "./artifacts-names.ts";
+import { type Actor, audit } from "./audit.ts";
 
 /** What an artifact is bound to, as clients name it. */
 export interface PlaceNames {
@@ -20,7 +20,8 @@ export interface OwnedPlace extends ArtifactPlace {
   readonly ownerId: string;
 }
 
-export const targetOf = (artifact: Pick<Artifact, "id" | "name">): string => `${artifact.id} (${artifact.name})`;
+export const targetOf = (artifact: Pick<Artifact, "id" | "name">): string =>
+  `${artifact.id} (${artifact.name})`;
 
 /**
  * From names to ids. A token of one stack's artifacts gets that stack, named or not.
@@ -69,7 +70,11 @@ async function organizationId(ctx: Context, name: string): Promise<string> {
 }
 
 /** Granted uploads included. @throws AppError ARTIFACT_NOT_FOUND, also for another stack's with a limited token */
-export async function getAnyArtifact(ctx: Context, access: OrganizationAccess, id: string): Promise<Artifact> {
+export async function getAnyArtifact(
+  ctx: Context,
+  access: OrganizationAccess,
+  id: string,
+): Promise<Artifact> {
   const artifact = await ctx.db.findArtifact(access.organization, id);
   const limit = stackLimitOf(access);
   if (artifact === null || (limit !== null && artifact.stackId !== limit)) {

@@ -9,6 +9,7 @@ import { readDocument } from "../deployment/document.ts";
 import { ReplayError } from "../deployment/journal.ts";
 import { AppError } from "../errors.ts";
 import type { LeaseClaim } from "../rules/access.ts";
+import { scopeOf } from "./lease.ts";
 import { journalPurpose } from "./saves.ts";
 import { problemSentence, reportProblems } from "./state.ts";
 
@@ -182,8 +183,7 @@ export async function completeUpdate(
   status: "succeeded" | "failed",
   cliVersion: string | null,
 ): Promise<{ warning: string | null }> {
-  const owner = await ctx.db.findUpdateScope(claim.ref);
-  if (owner === null) throw new AppError("LEASE_EXPIRED", { updateId: claim.ref.updateId });
+  await scopeOf(ctx, claim.ref);
   const { updateId } = claim.ref;
   const outcome = await finishUpdate(ctx, {
     updateId,

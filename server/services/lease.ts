@@ -15,26 +15,42 @@ export interface UpdateScope {
 const SCOPES_MAX = 10_000;
 const caches = new WeakMap<Context, Map<string, UpdateScope>>();
 
-/**
- * Only sealing relies on it; that the lease and the names still hold is decided by the step that writes.
- * @throws AppError LEASE_EXPIRED for an update that isn't there: the CLI must stop, not retry
- */
-export async function scopeOf(ctx: Context, ref: UpdateRef): Promise<UpdateScope> {
+function cacheOf(ctx: Context): Map<string, UpdateScope> {
   let cache = caches.get(ctx);
   if (cache === undefined) {
     cache = new Map();
     caches.set(ctx, cache);
   }
-  const key = `${ref.organization}/${ref.project}/${ref.stack}/${ref.updateId}`;
-  const known = cache.get(key);
-  if (known !== undefined) return known;
-  const scope = await ctx.db.findUpdateScope(ref);
-  if (scope === null) throw new AppError("LEASE_EXPIRED", { updateId: ref.updateId, why: "unknown_update" });
+  return cache;
+}
+
+function keyOf(ref: UpdateRef): string {
+  return `${ref.organization}/${ref.project}/${ref.stack}/${ref.updateId}`;
+}
+
+/** Remembers what was just written or read. */
+export function noteScope(ctx: Context, ref: UpdateRef, scope: UpdateScope): void {
+  const cache = cacheOf(ctx);
   if (cache.size >= SCOPES_MAX) {
     const [oldest] = cache.keys();
     if (oldest !== undefined) cache.delete(oldest);
   }
-  cache.set(key, scope);
+  cache.set(keyOf(ref), scope);
+}
+
+/** Null for an update that isn't there. Whether names and lease still hold is for the step that writes. */
+export async function findScope(ctx: Context, ref: UpdateRef): Promise<UpdateScope | null> {
+  const known = cacheOf(ctx).get(keyOf(ref));
+  if (known !== undefined) return known;
+  const scope = await ctx.db.findUpdateScope(ref);
+  if (scope !== null) noteScope(ctx, ref, scope);
+  return scope;
+}
+
+/** @throws AppError LEASE_EXPIRED for an update that isn't there: the CLI must stop, not retry */
+export async function scopeOf(ctx: Context, ref: UpdateRef): Promise<UpdateScope> {
+  const scope = await findScope(ctx, ref);
+  if (scope === null) throw new AppError("LEASE_EXPIRED", { updateId: ref.updateId, why: "unknown_update" });
   return scope;
 }
 

@@ -7,7 +7,7 @@ import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
 import { type LeaseClaim, type OrganizationAccess, requireMore } from "../rules/access.ts";
 import { finishUpdate } from "./finish.ts";
-import { leaseExpired } from "./lease.ts";
+import { findScope, leaseExpired, noteScope } from "./lease.ts";
 import { checkTags } from "./stacks.ts";
 import { getStack } from "./state.ts";
 
@@ -55,6 +55,7 @@ export async function createUpdate(
     nowMs,
   });
   if (outcome === "absent") throw new AppError("STACK_NOT_FOUND", { stackId: stack.id });
+  noteScope(ctx, { ...input.name, updateId: id }, { stackId: stack.id, dryRun: input.dryRun });
   ctx.deadlines.note(nowMs + ctx.config.notStartedMinutes * 60_000);
   return id;
 }
@@ -77,7 +78,7 @@ export async function startUpdate(
   ref: UpdateRef,
   input: { tags: Readonly<Record<string, string>> | null; journalVersion: number; cliVersion: string | null },
 ): Promise<StartedUpdate> {
-  const scope = await ctx.db.findUpdateScope(ref);
+  const scope = await findScope(ctx, ref);
   if (scope === null) throw new AppError("UPDATE_NOT_FOUND", { updateId: ref.updateId });
   if (!scope.dryRun) requireMore(access, "stack:write");
   if (input.tags !== null) checkTags(input.tags);

@@ -39,6 +39,7 @@ describe("help", () => {
       "user delete",
       "config print",
       "migrate",
+      "transfer",
     ]);
     for (const [first] of PATHS) expect(stdout).toMatch(new RegExp(`^  ${first} `, "m"));
   });

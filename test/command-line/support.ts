@@ -109,6 +109,8 @@ export async function run(
     serve: async (config) => void served.push(config),
     migrate: async () => "The schema is current.",
     withLocalServer: () => Promise.reject(new Error("a local server was not expected")),
+    transfer: () => Promise.reject(new Error("a transfer was not expected")),
+    reopenSource: () => Promise.reject(new Error("a reopening was not expected")),
     findOwner: async () => null,
     doctorProbes: (): DoctorProbes => {
       throw new Error("the doctor was not expected");

@@ -36,6 +36,9 @@ export type Needs =
   | "stack:decrypt"
   | "stack:write"
   | "stack:delete"
+  | "artifact:read"
+  | "artifact:write"
+  | "artifact:delete"
   | "lease"
   | "admin token";
 
@@ -72,6 +75,9 @@ export const OUTCOMES: Readonly<Record<Needs, Readonly<Record<Caller, Outcome>>>
   "stack:decrypt": MEMBERS,
   "stack:write": MEMBERS,
   "stack:delete": ADMINS,
+  "artifact:read": ANYBODY_INSIDE,
+  "artifact:write": MEMBERS,
+  "artifact:delete": MEMBERS,
   // The CLI stops on 403; a person's token is no lease, whoever the person is.
   lease: { ...told(403, ...CALLERS), ...told(401, "nobody"), ...told("allowed", "lease") },
   "admin token": { ...told(403, ...CALLERS), ...NOT_SIGNED_IN, ...told("allowed", "instance admin") },
@@ -138,6 +144,12 @@ function updateCases(kind: string): Record<string, Case> {
   };
 }
 
+const F = "/api/artifacts/:org";
+/** There is no such artifact, which is what its handler says. */
+const noArtifact = (needs: Needs, body?: unknown): Case => ({
+  ...{ needs, reached: 404, params: () => ({ id: "none" }) },
+  ...(body === undefined ? {} : { body }),
+});
 const login = (it: Target) => ({ login: it.fresh });
 const organization = (it: Target) => ({ organization: it.fresh });
 
@@ -204,6 +216,27 @@ export const CASES: Readonly<Record<string, Case>> = {
   "GET /readyz": { needs: "open" },
   "GET /healthz": { needs: "open" },
   "GET /metrics": { needs: "open" }, // unless a token for it is set, which operations.test.ts does
+
+  [`GET ${F}`]: { needs: "artifact:read" },
+  // A body of JSON is no form.
+  [`POST ${F}`]: { needs: "artifact:write", query: "?commit=0123abc", body: {}, reached: 400 },
+  [`PUT ${F}`]: { needs: "artifact:write", query: "?commit=0123abc&name=a.txt", body: "bytes" },
+  [`GET ${F}/usage`]: { needs: "artifact:read" },
+  [`POST ${F}/uploads`]: {
+    needs: "artifact:write",
+    body: { commit: "0123abc", name: "a", size: 1, sha256: "0".repeat(64) },
+  },
+  [`POST ${F}/uploads/:id/complete`]: noArtifact("artifact:write"),
+  [`HEAD ${F}/items/:id/content`]: noArtifact("artifact:read"),
+  [`GET ${F}/items/:id/content`]: noArtifact("artifact:read"),
+  [`GET ${F}/items/:id`]: noArtifact("artifact:read"),
+  [`PATCH ${F}/items/:id`]: noArtifact("artifact:write", { pinned: true }),
+  [`DELETE ${F}/items/:id`]: noArtifact("artifact:delete"),
+  [`POST ${F}/items/:id/link`]: noArtifact("artifact:read"),
+  // Signed links: without a signature they lead nowhere, whoever asks.
+  [`HEAD ${F}/signed/:id`]: { needs: "open", reached: 403 },
+  [`GET ${F}/signed/:id`]: { needs: "open", reached: 403 },
+  [`PUT ${F}/uploads/:id/content`]: { needs: "open", reached: 403, body: {} },
 
   [`GET ${A}/openapi.json`]: { needs: "open" },
   [`GET ${A}/status`]: { needs: "admin token" },

@@ -263,7 +263,8 @@ export function artifactSteps(
             );
       if (old.length > 0) return remove(sql, old, dryRun);
       const stacks = await findExcess(sql, "stack", perStack, limit);
-      const excess = stacks.length > 0 ? stacks : await findExcess(sql, "organization", perOrganization, limit);
+      const excess =
+        stacks.length > 0 ? stacks : await findExcess(sql, "organization", perOrganization, limit);
       return remove(sql, excess.slice(0, limit), dryRun);
     },
   };

@@ -1,0 +1,37 @@
+/** Artifacts whose time is over: uploads that nobody confirmed, and what retention doesn't keep. */
+import type { Context } from "../context.ts";
+
+const DAY_MS = 86_400_000;
+const BATCH = 500;
+const BATCHES_MAX = 200;
+
+/** Rows first: a crash before a blob is gone leaves one that nothing names. */
+export async function sweepArtifacts(ctx: Context, nowMs: number, dryRun: boolean): Promise<number> {
+  const { config, db } = ctx;
+  const pending = await drain(ctx, dryRun, () =>
+    db.removePendingArtifacts({ beforeMs: nowMs, limit: BATCH, dryRun }),
+  );
+  const days = config.artifactRetentionDays;
+  const rules = {
+    createdBeforeMs: days === null ? null : nowMs - days * DAY_MS,
+    perStack: { filesMax: config.artifactsKeepPerStack, bytesMax: config.artifactBytesPerStack },
+    perOrganization: {
+      filesMax: config.artifactsKeepPerOrganization,
+      bytesMax: config.artifactBytesPerOrganization,
+    },
+  };
+  return (
+    pending + (await drain(ctx, dryRun, () => db.removeOldArtifacts({ ...rules, limit: BATCH, dryRun })))
+  );
+}
+
+async function drain(ctx: Context, dryRun: boolean, step: () => Promise<string[]>): Promise<number> {
+  let removed = 0;
+  for (let batch = 0; batch < BATCHES_MAX; batch++) {
+    const blobKeys = await step();
+    removed += blobKeys.length;
+    if (dryRun || blobKeys.length === 0) break;
+    for (const key of blobKeys) await ctx.blobs.delete(key);
+  }
+  return removed;
+}
