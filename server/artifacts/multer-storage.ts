@@ -75,7 +75,9 @@ export async function receiveForm(
   const storage = new ArtifactStorage(
     (file, sha256) => {
       const { originalname: name, mimetype: contentType, stream } = file;
-      return receiveFile(ctx, access, facts, { name, contentType, expected: { sha256 } }, stream);
+      // Not destroyed when we stop early: multer still has to pass over what is left of it.
+      const body = stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+      return receiveFile(ctx, access, facts, { name, contentType, expected: { sha256 } }, body);
     },
     (file) => dropFiles(ctx, [file]),
   );

@@ -1,5 +1,6 @@
 /** The command line: which commands there are, and how they end. */
 import { Command, CommanderError } from "commander";
+import { addArtifact } from "./commands/artifact.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addGc } from "./commands/gc.ts";
@@ -60,6 +61,7 @@ export function buildProgram(deps: CommandLineDeps, exitWith: (code: number) => 
   addUser(program, deps);
   addConfig(program, deps);
   addMigrate(program, deps);
+  addArtifact(program, deps, exitWith);
   addTransfer(program, deps);
   return program;
 }

@@ -188,7 +188,7 @@ const protocol = {
     { unit: "bytes" },
   ),
   leaseSecondsMax: setting(
-    "Longest lease of a running update; the CLI renews it",
+    "Longest lease of a running update. The CLI takes it for 300 and renews after some 190: less is for tests",
     integer({ min: 30, max: 300, initial: 300 }),
     { unit: "seconds" },
   ),

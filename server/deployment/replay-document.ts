@@ -60,7 +60,8 @@ function head(featureBits: number, { cliVersion, now }: WriteOptions): string {
   const features = featureNames(featureBits);
   const version = features.length === 0 ? DEPLOYMENT_VERSION : DEPLOYMENT_VERSION_FEATURES;
   const list = features.length === 0 ? "" : `,"features":${JSON.stringify(features)}`;
-  const time = now.toISOString();
+  // As Go writes it, without trailing zeros: else the CLI would rewrite it on `stack import`.
+  const time = now.toISOString().replace(/\.?0+Z$/, "Z");
   const manifest = JSON.stringify({
     time,
     magic: manifestMagic(cliVersion ?? ""),

@@ -23,10 +23,10 @@ async function userOnWire(ctx: Context, principal: Principal): Promise<Record<st
     organizations: organizations.map((name) => ({ githubLogin: name, name, avatarUrl: "" })),
     identities: [],
     siteAdmin: principal.isInstanceAdmin,
-    tokenInfo: {
-      name: identity.tokenName,
-      ...(identity.kind === "machine" ? { organization: identity.login } : {}),
-    },
+    // Without it the CLI says "personal"; with a name alone it would say "unknown".
+    ...(identity.kind === "machine"
+      ? { tokenInfo: { name: identity.tokenName, organization: identity.login } }
+      : {}),
   };
 }
 

@@ -100,7 +100,11 @@ export async function get(
   const response = await fetch(`${server.url}${API}/items/${id}/content`, {
     headers: { authorization: `token ${token}`, ...headers },
   });
-  return { status: response.status, headers: response.headers, bytes: Buffer.from(await response.arrayBuffer()) };
+  return {
+    status: response.status,
+    headers: response.headers,
+    bytes: Buffer.from(await response.arrayBuffer()),
+  };
 }
 
 export async function list(server: TestServer, query = ""): Promise<Answer["body"][]> {
@@ -138,7 +142,12 @@ export async function postForm(
 /** Sends the first `sentBytes` of what was announced, then cuts the connection. */
 export function cutOff(
   server: TestServer,
-  { path, body, sentBytes, headers = {} }: { path: string; body: Buffer; sentBytes: number; headers?: object },
+  {
+    path,
+    body,
+    sentBytes,
+    headers = {},
+  }: { path: string; body: Buffer; sentBytes: number; headers?: object },
 ): Promise<void> {
   return new Promise((resolve) => {
     const { hostname, port } = new URL(server.url);
@@ -154,7 +163,11 @@ export function cutOff(
 
 /** A machine token of ours. */
 export async function machine(server: TestServer, body: Readonly<Record<string, unknown>>): Promise<string> {
-  const answer = await send(server, "POST", "/api/admin/v1/tokens", { name: "ci", organization: ORG, ...body });
+  const answer = await send(server, "POST", "/api/admin/v1/tokens", {
+    name: "ci",
+    organization: ORG,
+    ...body,
+  });
   if (answer.status !== 201) throw new Error(answer.text);
   return answer.body.token;
 }

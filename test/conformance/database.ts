@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { describeArtifacts } from "./database/artifacts.ts";
 import { describeCheckpoints } from "./database/checkpoints.ts";
 import { describeEvents } from "./database/events.ts";
 import { describeFinish } from "./database/finish.ts";
@@ -36,5 +37,6 @@ export function describeDatabase(label: string, make: MakeDatabase): void {
     describeRetention(make);
     describePurge(make);
     describeRecords(make);
+    describeArtifacts(make);
   });
 }

@@ -7,8 +7,9 @@ import type { Progress, TransferReport } from "../../transfer/run.ts";
 import type { CommandLineDeps, TransferOrigin } from "../deps.ts";
 import { UsageError } from "../failure.ts";
 import { duration, examples, jsonOption } from "../options.ts";
-import { ProgressDisplay } from "../progress.ts";
+
 import { alignRows } from "../table.ts";
+import { TransferProgress } from "../transfer-progress.ts";
 
 interface TransferCommandOptions {
   readonly from?: string;
@@ -53,7 +54,7 @@ export function addTransfer(program: Command, deps: CommandLineDeps): void {
       if (options.newUrl !== undefined && !/^https?:\/\/\S+$/.test(options.newUrl))
         throw new UsageError("--new-url is an http:// or https:// URL.");
       const to = environmentOf(deps, options.to);
-      const display = new ProgressDisplay(deps.stderr);
+      const display = new TransferProgress(deps.stderr);
       const report = await deps
         .transfer({
           from: from.origin,

@@ -51,7 +51,8 @@ export class ServerProcess {
   /** Everything of it is in `dir`. */
   static async start(dir: string, env: Env = {}): Promise<ServerProcess> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    const server = new ServerProcess(dir, await freePort(), env);
+    const port = Number(env.STATEHOUSE_PORT ?? (await freePort()));
+    const server = new ServerProcess(dir, port, env);
     await server.start();
     return server;
   }

@@ -201,7 +201,7 @@ describePulumi("a stack from its creation to its end", () => {
     expect(await project.fails("stack", "rm", "--yes")).toMatch(
       /'live' still has resources; removal rejected[\s\S]*stack rm --force/,
     );
-    expect((await project.export()).names).toEqual(["plain", "hidden"]);
+    expect((await project.export()).names.toSorted()).toEqual(["hidden", "plain"]);
   });
 
   it("is destroyed and removed", async () => {

@@ -1,0 +1,109 @@
+/**
+ * A file of 300 MB sent to the server as an artifact and fetched again: throughput beside a plain copy of the
+ * same file (with its fsync), and the most memory that the server took.
+ *
+ *     node bench/artifacts.ts [--mb 300]
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open, rm, stat } from "node:fs/promises";
+import { request } from "node:http";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { parseArgs } from "node:util";
+import { type Child, makeTempDir, startServer } from "./support/child.ts";
+import { aim, mebibytes, ms } from "./support/format.ts";
+import { describeMachine, machineOf } from "./support/machine.ts";
+import { peakRssBytesOf, resetPeakRss } from "./support/process-stats.ts";
+
+const BYTES_PER_MB = 1e6;
+const CHUNK_BYTES = 1024 * 1024;
+const AIM_PEAK_MB = 150;
+const AIM_SHARE = 0.5;
+const ROUNDS = 3;
+
+const { values: options } = parseArgs({ options: { mb: { type: "string", default: "300" } } });
+const sizeBytes = Number(options.mb) * BYTES_PER_MB;
+
+async function writeFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  const file = await open(path, "w");
+  for (let written = 0; written < sizeBytes; written += CHUNK_BYTES) {
+    const chunk = randomBytes(Math.min(CHUNK_BYTES, sizeBytes - written));
+    hash.update(chunk);
+    await file.write(chunk);
+  }
+  await file.sync();
+  await file.close();
+  return hash.digest("hex");
+}
+
+/** As the server has to: every byte read and written, and on the disk at the end. */
+async function copy(from: string, to: string): Promise<void> {
+  const file = await open(to, "w");
+  for await (const chunk of createReadStream(from, { highWaterMark: 256 * 1024 })) await file.write(chunk);
+  await file.datasync();
+  await file.close();
+}
+
+function send(server: Child, method: string, path: string, body: string | null): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const headers = {
+      authorization: `token ${server.token}`,
+      "content-length": body === null ? 0 : sizeBytes,
+    };
+    const outgoing = request({ port: server.port, host: "127.0.0.1", method, path, headers }, (answer) => {
+      const hash = createHash("sha256");
+      const chunks: Buffer[] = [];
+      answer.on("data", (chunk: Buffer) => {
+        if (path.endsWith("/content")) hash.update(chunk);
+        else chunks.push(chunk);
+      });
+      answer.once("error", reject);
+      answer.once("end", () =>
+        resolve(path.endsWith("/content") ? hash.digest("hex") : Buffer.concat(chunks).toString()),
+      );
+    });
+    outgoing.once("error", reject);
+    if (body === null) outgoing.end();
+    else pipeline(createReadStream(body, { highWaterMark: 256 * 1024 }), outgoing).catch(reject);
+  });
+}
+
+async function timed<T>(run: () => Promise<T>): Promise<{ result: T; durationMs: number }> {
+  const startedMs = performance.now();
+  const result = await run();
+  return { result, durationMs: performance.now() - startedMs };
+}
+
+const rate = (durationMs: number): string =>
+  `${Math.round(sizeBytes / BYTES_PER_MB / (durationMs / 1000))} MB/s`;
+
+const dir = await makeTempDir();
+const source = join(dir, "source");
+const sha256 = await writeFile(source);
+const server = await startServer({ dataDir: join(dir, "data") });
+let [copyMs, putMs, getMs] = [Infinity, Infinity, Infinity];
+try {
+  console.log(describeMachine(machineOf(dir)));
+  resetPeakRss(server.pid);
+  for (let round = 0; round < ROUNDS; round++) {
+    copyMs = Math.min(copyMs, (await timed(() => copy(source, join(dir, "copy")))).durationMs);
+    const put = await timed(() => send(server, "PUT", `/api/artifacts/main?commit=0123abc&name=big`, source));
+    const item = JSON.parse(put.result) as { id: string; sha256: string };
+    if (item.sha256 !== sha256) throw new Error(`other bytes: ${put.result}`);
+    const got = await timed(() => send(server, "GET", `/api/artifacts/main/items/${item.id}/content`, null));
+    if (got.result !== sha256) throw new Error("other bytes came back");
+    [putMs, getMs] = [Math.min(putMs, put.durationMs), Math.min(getMs, got.durationMs)];
+  }
+  const peak = peakRssBytesOf(server.pid);
+  console.log(`plain copy of ${(await stat(source)).size / BYTES_PER_MB} MB  ${ms(copyMs)}  ${rate(copyMs)}`);
+  console.log(
+    `upload    ${ms(putMs)}  ${rate(putMs)}  ${(copyMs / putMs).toFixed(2)} of the copy  ${aim(copyMs / putMs >= AIM_SHARE)}`,
+  );
+  console.log(`download  ${ms(getMs)}  ${rate(getMs)}  ${(copyMs / getMs).toFixed(2)} of the copy`);
+  console.log(`peak memory of the server  ${mebibytes(peak)}  ${aim(peak < AIM_PEAK_MB * BYTES_PER_MB)}`);
+} finally {
+  await server.stop();
+  await rm(dir, { recursive: true, force: true });
+}

@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import { StackClient, send } from "../support/client.ts";
+import { API, blobKeys, COMMIT, fileStores, list, random, startOver, stored } from "./support.ts";
+
+const DAY = 86_400_000;
+
+describe.each(fileStores())("artifact retention on $label", (store) => {
+  async function start(env: Record<string, string>) {
+    const clock = { nowMs: Date.now() };
+    const server = await startOver(store, env, () => clock.nowMs);
+    await server.scheduler.tick();
+    return { server, clock, names: async () => (await list(server)).map((it) => it.name).sort() };
+  }
+  const pin = (server: Parameters<typeof list>[0], id: string) =>
+    send(server, "PATCH", `${API}/items/${id}`, { pinned: true });
+
+  it("goes by age, and spares what is pinned", async () => {
+    const { server, clock, names } = await start({ STATEHOUSE_ARTIFACT_RETENTION_DAYS: "2" });
+    await stored(server, "old", random(9));
+    await pin(server, (await stored(server, "pinned", random(9))).id);
+    clock.nowMs += DAY + 1;
+    await stored(server, "new", random(9));
+    clock.nowMs += DAY;
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["new", "pinned"]);
+    expect(await blobKeys(server)).toHaveLength(2);
+  });
+
+  it("goes by count and size, of a stack and of the organization", async () => {
+    const env = {
+      STATEHOUSE_ARTIFACTS_KEEP_PER_STACK: "3",
+      STATEHOUSE_ARTIFACT_BYTES_PER_STACK: "250",
+      STATEHOUSE_ARTIFACTS_KEEP_PER_ORGANIZATION: "4",
+    };
+    const { server, clock, names } = await start(env);
+    await new StackClient(server, "web", "dev").init();
+    const query = "project=web&stack=dev";
+    await pin(server, (await stored(server, "s0", random(500), { query })).id);
+    for (const [i, size] of [10, 10, 10, 10, 200].entries()) {
+      clock.nowMs += 1;
+      await stored(server, `s${i + 1}`, random(size), { query });
+    }
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["s0", "s3", "s4", "s5"]);
+    clock.nowMs += 1;
+    await stored(server, "s6", random(60), { query });
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["s0", "s6"]);
+    for (const name of ["c1", "c2", "c3", "c4"]) {
+      clock.nowMs += 1;
+      await stored(server, name, random(1));
+    }
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["c1", "c2", "c3", "c4", "s0"]);
+    expect(await blobKeys(server)).toHaveLength(5);
+  });
+
+  it("takes along what belongs to an update or a stack that is removed, except what is pinned", async () => {
+    const { server, clock, names } = await start({});
+    const stack = await new StackClient(server, "web", "dev").init();
+    const query = `update=${await stack.create()}`;
+    await stored(server, "loose", random(9), { query });
+    await pin(server, (await stored(server, "pinned", random(9), { query })).id);
+    await stored(server, "of the stack", random(9), { query: "project=web&stack=dev" });
+    clock.nowMs += 2 * 3_600_000;
+    await server.scheduler.tick(); // discards the update, which nobody started
+    clock.nowMs += DAY + 3_600_000;
+    await server.scheduler.tick(); // and removes it
+    expect(await names()).toEqual(["of the stack", "pinned"]);
+    await stack.send("DELETE", "");
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["pinned"]);
+    expect((await send(server, "GET", `${API}/usage`)).body).toMatchObject({ files: 1, bytes: 9 });
+    clock.nowMs += 2 * DAY;
+    await send(server, "POST", "/api/admin/v1/gc-runs", {});
+    expect(await blobKeys(server)).toHaveLength(1);
+    const [{ id }] = (await list(server)) as [{ id: string }];
+    const got = await fetch(`${server.url}${API}/items/${id}/content`, {
+      headers: { authorization: "token sth_admin_for_tests_only_0123456789" },
+    });
+    expect((await got.arrayBuffer()).byteLength).toBe(9);
+  });
+
+  it("sweeps bytes that a crash left without a row", async () => {
+    const { server, clock } = await start({});
+    const { id } = await stored(server, "kept", random(9), { query: `commit=${COMMIT}` });
+    await server.ctx.blobs.put("artifacts/ab/abcdef/0123", [random(5)], { maxBytes: 5 });
+    clock.nowMs += 2 * DAY;
+    await send(server, "POST", "/api/admin/v1/gc-runs", {});
+    expect(await blobKeys(server)).toHaveLength(1);
+    expect((await list(server)).map((it) => it.id)).toEqual([id]);
+  });
+});

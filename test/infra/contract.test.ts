@@ -1,0 +1,128 @@
+/** What infra gives the container is what the server reads. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import {
+  DATA_DIR,
+  HEALTHCHECK_COMMAND,
+  LIVENESS_PATH,
+  PORT,
+  PROXY_HOPS,
+  RDS_CA_FILE,
+  READINESS_PATH,
+  SERVER_KEEP_ALIVE_SECONDS,
+  STOP_TIMEOUT_SECONDS,
+} from "../../infra/facts.ts";
+import { readConfig } from "../../server/config/read.ts";
+import { SETTINGS } from "../../server/config/schema.ts";
+import {
+  CASE_NAMES,
+  type Container,
+  configOf,
+  containersOf,
+  describeCases,
+  modeOf,
+  one,
+  serverOf,
+  unwrap,
+} from "./support.ts";
+import { ROOT } from "./synth/bundle.ts";
+import type { Synthesis } from "./synth/case.ts";
+import { SECRETS } from "./synth/synth.ts";
+
+/** The environment as ECS would make it: secrets by the ARNs of their parameters. */
+function environmentOf(synthesis: Synthesis, container: Container): Record<string, string> {
+  const plain = container.environment.map(({ name, value }) => [name, value]);
+  const secrets = container.secrets.map(({ name, valueFrom }) => {
+    const parameter = one(synthesis, "ssm/parameter", valueFrom.split("/").at(-1));
+    return [name, unwrap(parameter.inputs.value)];
+  });
+  const names = [...plain, ...secrets].map(([name]) => name);
+  expect(new Set(names).size, "each variable once").toBe(names.length);
+  return Object.fromEntries([...plain, ...secrets]);
+}
+
+describeCases(CASE_NAMES, (made, name) => {
+  it("boots the server's config, with every variable known to it", () => {
+    const container = serverOf(made());
+    const environment = environmentOf(made(), container);
+    const config = readConfig(environment);
+    const mode = modeOf(name);
+    const { edge = "cdn" } = configOf(name);
+    expect(config).toMatchObject({
+      mode,
+      database: mode === "efs" ? "sqlite" : "postgres",
+      files: mode === "efs" ? "disk" : "s3",
+      host: "0.0.0.0",
+      port: PORT,
+      publicUrl: made().outputs.url,
+      trustedProxyHops: PROXY_HOPS[edge],
+      replicas: one(made(), "appautoscaling/target").inputs.maxCapacity,
+      encryptionKey: SECRETS.EncryptionKey,
+      adminToken: SECRETS.AdminToken,
+      metricsToken: expect.stringMatching(/^Generated-MetricsToken/),
+    });
+    if (mode === "efs") {
+      expect(config.dataDir).toBe(DATA_DIR);
+      expect(container.mountPoints.map((it) => it.containerPath)).toContain(config.dataDir);
+    } else {
+      expect(config.databaseUrl).toMatch(
+        /^postgres:\/\/statehouse:Generated-.*@writer\.cluster\.example:5432\//,
+      );
+      expect(config.databaseCaFile).toBe(RDS_CA_FILE);
+      expect(config.s3Bucket).toBe(made().outputs.bucket);
+      expect(config.s3Region).toBe("us-east-1");
+    }
+    expect(container.portMappings).toEqual([{ containerPort: config.port }]);
+    expect(config.shutdownSeconds).toBeLessThan(container.stopTimeout - 5);
+  });
+
+  it("passes every secret setting as a secret", () => {
+    const secret = new Set(SETTINGS.filter((it) => it.secret).map((it) => it.env));
+    for (const container of containersOf(made()))
+      for (const { name: variable } of container.environment)
+        expect(secret.has(variable), variable).toBe(false);
+  });
+
+  it("boots the transfer task too, where there is one", () => {
+    for (const container of containersOf(made(), "TransferTask")) {
+      const config = readConfig(environmentOf(made(), container));
+      expect(config).toMatchObject({ mode: "aurora", database: "postgres", files: "s3", dataDir: DATA_DIR });
+      expect(container.mountPoints.map((it) => it.containerPath)).toContain(DATA_DIR);
+    }
+  });
+
+  it("passes previous keys while a key is being changed", () => {
+    const config = readConfig(environmentOf(made(), serverOf(made())));
+    const changing = configOf(name).previousEncryptionKeys === true;
+    expect(config.previousEncryptionKeys).toEqual(changing ? [SECRETS.PreviousEncryptionKeys] : []);
+    if (changing) expect(config.logLevel).toBe("debug");
+  });
+});
+
+describe("what infra knows of the server", () => {
+  const source = (path: string) => readFileSync(join(ROOT, path), "utf8");
+
+  it("has the paths that the server answers", () => {
+    const health = source("server/http/health.ts");
+    for (const path of [LIVENESS_PATH, READINESS_PATH]) expect(health).toContain(`"get", "${path}"`);
+  });
+
+  it("has the server's own times", () => {
+    const keepAlive = /KEEP_ALIVE_MS = ([\d_]+)/.exec(source("server/start.ts"))?.[1]?.replaceAll("_", "");
+    expect(Number(keepAlive) / 1000).toBe(SERVER_KEEP_ALIVE_SECONDS);
+    const force = /FORCE_AFTER_SECONDS = (\d+)/.exec(source("server/serve.ts"))?.[1];
+    expect(Number(force)).toBeLessThan(STOP_TIMEOUT_SECONDS - 5);
+  });
+
+  it("has the image's user and folder, and its way to start and to be asked", () => {
+    const dockerfile = source("Dockerfile");
+    expect(dockerfile).toMatch(/^USER 1000:1000$/m);
+    expect(dockerfile).toContain(`VOLUME ["${DATA_DIR}"]`);
+    expect(dockerfile).toContain('ENTRYPOINT ["statehouse"]');
+    expect(dockerfile).toContain(JSON.stringify(HEALTHCHECK_COMMAND.slice(1)).replace(",", ", "));
+  });
+
+  // Aurora's certificates are signed by authorities that Node doesn't know, and verify-full wants them.
+  it.todo(`carries the certificates of the RDS authorities in the image, at ${RDS_CA_FILE}`);
+});
