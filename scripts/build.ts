@@ -53,5 +53,7 @@ await build({
   logLevel: "warning",
 });
 for (const engine of ["sqlite", "postgres"]) {
-  await cp(`${root}db-adapters/${engine}/migrations`, `${root}dist/migrations/${engine}`, { recursive: true });
+  await cp(`${root}db-adapters/${engine}/migrations`, `${root}dist/migrations/${engine}`, {
+    recursive: true,
+  });
 }

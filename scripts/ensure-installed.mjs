@@ -21,10 +21,14 @@ if (!isCurrent()) {
   // Not `ci`: it refuses a lock file made where a registry lacks some platform's optional packages. With
   // --no-save the lock file decides all the same, and stays as it is.
   // The output goes to standard error: standard output belongs to the command that was asked for.
-  const { status } = spawnSync(command, [...args, "install", "--no-save", "--no-fund", "--no-audit", "--loglevel=error"], {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-  });
+  const { status } = spawnSync(
+    command,
+    [...args, "install", "--no-save", "--no-fund", "--no-audit", "--loglevel=error"],
+    {
+      cwd: root,
+      stdio: ["ignore", 2, 2],
+    },
+  );
   if (status !== 0) {
     process.stderr.write("The installation failed; `npm install` shows more.\n");
     process.exit(status ?? 1);

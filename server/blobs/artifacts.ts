@@ -35,7 +35,7 @@ export async function putArtifact(
   { maxBytes }: { readonly maxBytes: number },
 ): Promise<void> {
   const sealed = sealStream(keyring, placeOf(blobKey).scopeId, blobKey, body, { compress: false });
-  await blobs.put(blobKey, sealed, { maxBytes: sealedBytesOf(maxBytes) });
+  await blobs.put(blobKey, oneAhead(sealed), { maxBytes: sealedBytesOf(maxBytes) });
 }
 
 export interface StoredArtifact {
@@ -59,6 +59,29 @@ export async function openArtifact(
 ): Promise<AsyncIterable<Uint8Array>> {
   if (!isSealed) return blobs.open(blobKey, range);
   return unsealRange(keyring, placeOf(blobKey), sizeBytes, range, (startByte, endByte) =>
-    blobs.open(blobKey, { startByte, endByte }),
+    blobs.open(blobKey, { startByte, endByte }).then(oneAhead),
   );
+}
+
+/** Makes the next chunk while the one before is being written or sent: disk and ciphers don't wait in turns. */
+async function* oneAhead(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const chunks = body[Symbol.asyncIterator]();
+  const take = () => {
+    const next = chunks.next();
+    next.catch(() => undefined); // told when its turn comes
+    return next;
+  };
+  let isDone = false;
+  try {
+    for (let next = take(); ; ) {
+      const { done, value } = await next;
+      isDone = done === true;
+      if (isDone) return;
+      next = take();
+      yield value;
+    }
+  } finally {
+    // Not awaited: a chunk that is on its way may take as long as its sender likes.
+    if (!isDone) chunks.return?.().catch(() => undefined);
+  }
 }

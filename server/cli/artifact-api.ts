@@ -119,6 +119,15 @@ export async function call(
   throw await refusal(access, response);
 }
 
+/** The answer's JSON; one that is cut off may come whole the next time. */
+export async function jsonOf(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch (error) {
+    throw new ArtifactFailure("The answer was cut off.", EXIT_UNAVAILABLE, { mayPass: true, cause: error });
+  }
+}
+
 async function refusal({ url }: Access, response: Response): Promise<ArtifactFailure> {
   const { status } = response;
   const text = await response.text().catch(() => "");

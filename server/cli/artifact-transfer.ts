@@ -5,7 +5,7 @@ import { mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
 import { Readable } from "node:stream";
 import { z } from "zod";
-import { type Access, ArtifactFailure, call, EXIT_UNAVAILABLE, withRetries } from "./artifact-api.ts";
+import { type Access, ArtifactFailure, call, EXIT_UNAVAILABLE, jsonOf, withRetries } from "./artifact-api.ts";
 import type { Progress } from "./artifact-progress.ts";
 
 export const Item = z.looseObject({
@@ -34,7 +34,7 @@ export async function listItems(
       () => undefined,
       async () => {
         const response = await call(access, `/api/artifacts/${org}?${asked}`);
-        return Page.parse(await response.json());
+        return Page.parse(await jsonOf(response));
       },
     );
     items.push(...answer.items);
@@ -95,7 +95,7 @@ export async function putFile(
       },
     );
     progress.end();
-    return Item.parse(await response.json());
+    return Item.parse(await jsonOf(response));
   });
 }
 

@@ -18,13 +18,13 @@ import type { Context } from "../../server/context.ts";
 import { createKeyring } from "../../server/crypto/keyring.ts";
 import { ERRORS } from "../../server/errors.ts";
 import { failureHandler, notFound } from "../../server/http/failures.ts";
-import { createMetrics } from "../../server/metrics.ts";
 import { mount } from "../../server/http/route.ts";
-import { SignInGuard } from "../../server/services/sign-in-guard.ts";
 import { Deadlines } from "../../server/jobs/deadlines.ts";
 import { runGc } from "../../server/jobs/gc.ts";
+import { createMetrics } from "../../server/metrics.ts";
 import { cancelUpdateById } from "../../server/services/finish.ts";
 import { createReplayer } from "../../server/services/replayer.ts";
+import { SignInGuard } from "../../server/services/sign-in-guard.ts";
 import { openBlobStore } from "../../storage-adapters/open.ts";
 
 export const ADMIN_TOKEN = "sth_admin_for_tests_only_0123456789";

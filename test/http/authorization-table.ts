@@ -240,6 +240,14 @@ export const CASES: Readonly<Record<string, Case>> = {
 
   [`GET ${A}/openapi.json`]: { needs: "open" },
   [`GET ${A}/status`]: { needs: "admin token" },
+  [`GET ${A}/transfer`]: { needs: "admin token" },
+  [`POST ${A}/transfer/rows`]: {
+    needs: "admin token",
+    body: { table: "setting", after: null, through: null, digestOnly: true },
+  },
+  [`GET ${A}/transfer/blobs`]: { needs: "admin token" },
+  [`GET ${A}/transfer/blob`]: { needs: "admin token", query: "key=none", reached: 404 },
+  [`PUT ${A}/transfer/serving`]: { needs: "admin token", body: { mode: "open", message: "" } },
   [`GET ${A}/organizations`]: { needs: "admin token" },
   [`POST ${A}/organizations`]: { needs: "admin token", body: (it: Target) => ({ name: `${it.fresh}-x` }) },
   [`GET ${A}/organizations/:organization`]: { needs: "admin token", params: organization },

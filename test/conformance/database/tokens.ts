@@ -99,7 +99,14 @@ export function describeTokens(make: MakeDatabase): void {
       expect(await ids({ login: "nobody" })).toEqual([]);
       expect((await db.listTokens({ organization: ORG }, page(9)))[0]).toEqual({
         ...{ id: "t2", name: "name t2", kind: "machine", login: null, organization: ORG, role: "member" },
-        ...{ createdMs: NOW_MS, createdBy: "alice", expiresMs: null, lastUsedMs: null, revokedMs: null },
+        ...{
+          stackId: null,
+          createdMs: NOW_MS,
+          createdBy: "alice",
+          expiresMs: null,
+          lastUsedMs: null,
+          revokedMs: null,
+        },
       });
     });
 
