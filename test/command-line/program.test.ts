@@ -39,6 +39,11 @@ describe("help", () => {
       "user delete",
       "config print",
       "migrate",
+      "artifact put",
+      "artifact get",
+      "artifact list",
+      "artifact rm",
+      "artifact pin",
       "transfer",
     ]);
     for (const [first] of PATHS) expect(stdout).toMatch(new RegExp(`^  ${first} `, "m"));

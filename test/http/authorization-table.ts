@@ -145,9 +145,9 @@ function updateCases(kind: string): Record<string, Case> {
 }
 
 const F = "/api/artifacts/:org";
-/** There is no such artifact, which is what its handler says. */
+/** Authorised, its query is looked at first; a 404 could not be told from a refusal. */
 const noArtifact = (needs: Needs, body?: unknown): Case => ({
-  ...{ needs, reached: 404, params: () => ({ id: "none" }) },
+  ...{ needs, reached: 400, query: "?nothing=1", params: () => ({ id: "none" }) },
   ...(body === undefined ? {} : { body }),
 });
 const login = (it: Target) => ({ login: it.fresh });
@@ -234,9 +234,9 @@ export const CASES: Readonly<Record<string, Case>> = {
   [`DELETE ${F}/items/:id`]: noArtifact("artifact:delete"),
   [`POST ${F}/items/:id/link`]: noArtifact("artifact:read"),
   // Signed links: without a signature they lead nowhere, whoever asks.
-  [`HEAD ${F}/signed/:id`]: { needs: "open", reached: 403 },
-  [`GET ${F}/signed/:id`]: { needs: "open", reached: 403 },
-  [`PUT ${F}/uploads/:id/content`]: { needs: "open", reached: 403, body: {} },
+  [`HEAD ${F}/signed/:id`]: { needs: "open", reached: 403, params: () => ({ id: "none" }) },
+  [`GET ${F}/signed/:id`]: { needs: "open", reached: 403, params: () => ({ id: "none" }) },
+  [`PUT ${F}/uploads/:id/content`]: { needs: "open", reached: 403, body: {}, params: () => ({ id: "none" }) },
 
   [`GET ${A}/openapi.json`]: { needs: "open" },
   [`GET ${A}/status`]: { needs: "admin token" },
@@ -246,7 +246,7 @@ export const CASES: Readonly<Record<string, Case>> = {
     body: { table: "setting", after: null, through: null, digestOnly: true },
   },
   [`GET ${A}/transfer/blobs`]: { needs: "admin token" },
-  [`GET ${A}/transfer/blob`]: { needs: "admin token", query: "key=none", reached: 404 },
+  [`GET ${A}/transfer/blob`]: { needs: "admin token", query: "?key=none", reached: 404 },
   [`PUT ${A}/transfer/serving`]: { needs: "admin token", body: { mode: "open", message: "" } },
   [`GET ${A}/organizations`]: { needs: "admin token" },
   [`POST ${A}/organizations`]: { needs: "admin token", body: (it: Target) => ({ name: `${it.fresh}-x` }) },
