@@ -427,6 +427,7 @@ describe("a run", () => {
     stacksPurged: 1,
     eventBatchesRemoved: 1,
     versionsRemoved: 2,
+    artifactsRemoved: 0,
     orphanBlobsRemoved: 2,
     partialBlobsRemoved: 1,
   };

@@ -28,7 +28,7 @@ function expectRefusal(answer: Answer, label: string): void {
 }
 
 const PULUMI_ROUTES = allRoutes({ isDraining: false, isStorageInDoubt: false }, {} as InstanceStatus).filter(
-  ({ path }) => path.startsWith("/api/") && !path.startsWith("/api/admin"),
+  ({ path }) => path.startsWith("/api/") && !/^\/api\/(admin|artifacts)/.test(path),
 );
 
 /** A body means nothing to them. */
