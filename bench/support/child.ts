@@ -34,10 +34,18 @@ export interface ServerOptions {
   readonly nodeFlags?: readonly string[];
 }
 
+/** Of which nothing may be left, however the bench ends. */
+const running = new Set<ChildProcess>();
+const folders: string[] = [];
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** A folder that is removed with everything in it when the bench ends. */
 export function makeTempDir(): string {
   const dir = mkdtempSync(join(process.env.STATEHOUSE_BENCH_DIR ?? tmpdir(), "statehouse-bench-"));
-  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+  folders.push(dir);
   return dir;
 }
 
@@ -106,17 +114,16 @@ async function startChild(
   closeSync(log);
   const { pid } = child;
   if (pid === undefined) throw new Error(`cannot start node ${args.join(" ")}`);
-  const killChild = () => void child.kill("SIGKILL");
-  process.once("exit", killChild);
+  running.add(child);
   try {
     await becomesReady(child, port, startedMs);
   } catch (error) {
-    killChild();
+    child.kill("SIGKILL");
     throw new Error(`${String(error)}\n${tailOf(logPath)}`);
   }
   const readyMs = performance.now() - startedMs;
   const stop = async () => {
-    process.off("exit", killChild);
+    running.delete(child);
     if (hasEnded(child)) throw new Error(`the server ended by itself:\n${tailOf(logPath)}`);
     await stopped(child);
   };
