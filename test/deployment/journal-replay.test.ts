@@ -448,7 +448,8 @@ describe("the time of a replay", () => {
     const [few, many] = [journal(200), journal(10_000)];
     await fastestMs(few, 20);
     const [fewMs, manyMs] = [await fastestMs(few, 20), await fastestMs(many, 4)];
-    expect(manyMs / 50 / fewMs).toBeLessThan(3);
+    // Quadratic work would be 50; a busy machine was seen to make 3.2 of 1.
+    expect(manyMs / 50 / fewMs).toBeLessThan(10);
     expect(manyMs).toBeLessThan(2000);
   });
 });
