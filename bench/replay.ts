@@ -28,7 +28,8 @@ const HELP = `node bench/replay.ts [options]
   --cpu-prof DIR         has the server write its CPU profile to DIR
   --json                 figures for a machine`;
 
-const WARM_UP = { count: 100, runs: 5 };
+/** Until V8 has compiled what is used often: a server that has just started takes half as long again. */
+const WARM_UP = { count: 100, runs: 40 };
 const BATCH_VARIANT = 100;
 const VERBATIM_COUNTS_MAX = 100;
 const CLIENTS_COUNT = 10;

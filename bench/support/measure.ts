@@ -136,8 +136,10 @@ export async function measureClients(
   const openAll = (child: Child) =>
     Promise.all(Array.from({ length: input.clients }, () => openClient(child, replay)));
   const floorClients = await openAll(floor);
+  await updatesPerSecond(floorClients, 1);
   const floorRate = await updatesPerSecond(floorClients, input.seconds);
   const clients = await openAll(server);
+  await updatesPerSecond(clients, input.seconds); // warm
   resetPeakRss(server.pid);
   const bystanders = new Bystanders([server.pid, floor.pid]);
   const cpuBefore = cpuSecondsOf(server.pid);
