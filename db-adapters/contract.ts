@@ -93,56 +93,65 @@ export interface Identity {
   readonly stackId: string | null;
 }
 
+/** A change with what the audit log says of it: the event is stored when the change is made, and only then. */
+export interface Audited {
+  readonly audit?: AuditEvent;
+}
+
 export interface PeopleStore {
-  createOrganization(input: { id: string; name: string; nowMs: number }): Promise<"created" | "name_taken">;
+  createOrganization(
+    input: { id: string; name: string; nowMs: number } & Audited,
+  ): Promise<"created" | "name_taken">;
   findOrganization(name: string): Promise<Organization | null>;
   /** By name, ascending; `after` is a name. */
   listOrganizations(page: PageRequest): Promise<Organization[]>;
   /** Only an organization without stacks can go; its memberships and machine tokens go with it. */
-  deleteOrganization(input: { name: string; nowMs: number }): Promise<"deleted" | "has_stacks" | "absent">;
+  deleteOrganization(
+    input: { name: string; nowMs: number } & Audited,
+  ): Promise<"deleted" | "has_stacks" | "absent">;
 
-  createUser(input: {
-    id: string;
-    login: string;
-    name: string;
-    email: string;
-    nowMs: number;
-  }): Promise<"created" | "login_taken">;
+  createUser(
+    input: { id: string; login: string; name: string; email: string; nowMs: number } & Audited,
+  ): Promise<"created" | "login_taken">;
   findUser(login: string): Promise<User | null>;
   /** By login, ascending; `after` is a login. */
   listUsers(page: PageRequest): Promise<User[]>;
-  updateUser(input: { login: string; name?: string; email?: string }): Promise<"updated" | "absent">;
+  updateUser(
+    input: { login: string; name?: string; email?: string } & Audited,
+  ): Promise<"updated" | "absent">;
   /** Memberships and tokens of the user go in the same step. */
-  deleteUser(login: string): Promise<"deleted" | "absent">;
+  deleteUser(input: { login: string } & Audited): Promise<"deleted" | "absent">;
 
-  setMembership(input: {
-    organization: string;
-    login: string;
-    role: Role;
-    nowMs: number;
-  }): Promise<"set" | "no_organization" | "no_user">;
-  removeMembership(input: { organization: string; login: string }): Promise<"removed" | "absent">;
+  setMembership(
+    input: { organization: string; login: string; role: Role; nowMs: number } & Audited,
+  ): Promise<"set" | "no_organization" | "no_user">;
+  removeMembership(input: { organization: string; login: string } & Audited): Promise<"removed" | "absent">;
   /** By login, ascending; null when there is no such organization. */
   listMembers(organization: string, page: PageRequest): Promise<Member[] | null>;
 
   /** `tokenHash` is the SHA-256 of the token, hex; the token itself is never stored. */
-  createToken(input: {
-    id: string;
-    tokenHash: string;
-    name: string;
-    kind: "person" | "machine";
-    login: string | null;
-    organization: string | null;
-    role: Role | null;
-    /** For a machine token of one stack's artifacts. */
-    stackId?: string | null;
-    createdBy: string;
-    expiresMs: number | null;
-    nowMs: number;
-  }): Promise<"created" | "no_user" | "no_organization">;
+  createToken(
+    input: {
+      id: string;
+      tokenHash: string;
+      name: string;
+      kind: "person" | "machine";
+      login: string | null;
+      organization: string | null;
+      role: Role | null;
+      /** For a machine token of one stack's artifacts. */
+      stackId?: string | null;
+      createdBy: string;
+      expiresMs: number | null;
+      nowMs: number;
+    } & Audited,
+  ): Promise<"created" | "no_user" | "no_organization">;
   /** By id, ascending; ended ones included until the sweep removes them. */
   listTokens(filter: { login?: string; organization?: string }, page: PageRequest): Promise<AccessToken[]>;
-  revokeToken(input: { id: string; nowMs: number }): Promise<"revoked" | "already_revoked" | "absent">;
+  /** The event gets the token's organization; a person's token has none. */
+  revokeToken(
+    input: { id: string; nowMs: number } & Audited,
+  ): Promise<"revoked" | "already_revoked" | "absent">;
   /** Null for an unknown, expired or revoked token. */
   findIdentity(tokenHash: string, nowMs: number): Promise<Identity | null>;
   /** Notes when tokens were last used; called seldom, with many at once. Unknown ids are ignored. */
@@ -229,11 +238,9 @@ export interface StackStore {
   /** Replaces the whole map. */
   replaceTags(stackId: string, tags: Readonly<Record<string, string>>): Promise<"replaced" | "absent">;
   /** Frees the name at once, in constant time; the purge removes rows and blobs later, in batches. */
-  deleteStack(input: {
-    stackId: string;
-    force: boolean;
-    nowMs: number;
-  }): Promise<"deleted" | "has_resources" | "update_running" | "absent">;
+  deleteStack(
+    input: { stackId: string; force: boolean; nowMs: number } & Audited,
+  ): Promise<"deleted" | "has_resources" | "update_running" | "absent">;
   /**
    * Takes the new name and stores the rewritten state as a new version of kind `rename`, both or neither.
    * `state` null only for a stack without state. `expectedStateVersion` is what the rewrite was made from.
@@ -448,7 +455,8 @@ export interface UpdateStore {
   /**
    * Ends a running update: history entry, new state version, lock free, all or nothing. Only while `revision`
    * is still what `readFold` gave; otherwise `moved`, and the caller folds again. The journal is removed.
-   * With the token of an update that already ended the same way: `already_finished` (the call is retried).
+   * With the token of an update that already ended the same way: `already_finished` (the call is retried); of
+   * one whose `complete` kept the journal: `journal_kept`, whatever is asked now.
    */
   finishUpdate(input: {
     updateId: string;
@@ -461,16 +469,21 @@ export interface UpdateStore {
     keepJournal: boolean;
     revision: number;
     nowMs: number;
-  }): Promise<{ kind: "finished" } | { kind: "already_finished" } | { kind: "moved" } | LeaseRefusal>;
+  }): Promise<
+    | { kind: "finished" }
+    | { kind: "already_finished" }
+    | { kind: "journal_kept" }
+    | { kind: "moved" }
+    | LeaseRefusal
+  >;
 
   /**
    * First half of a cancel: from here on the lease token is refused. A not-started update is discarded.
    * If the caller dies before the second half, the lease sweep ends the update as cancelled.
    */
-  requestCancel(input: {
-    ref: UpdateRef;
-    nowMs: number;
-  }): Promise<
+  requestCancel(
+    input: { ref: UpdateRef; nowMs: number } & Audited,
+  ): Promise<
     | { kind: "cancelling"; stackId: string }
     | { kind: "discarded" }
     | { kind: "already_cancelled" }

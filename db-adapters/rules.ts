@@ -88,11 +88,22 @@ export function decideCancel(update: {
   }
 }
 
-export type FinishDecision = "finish" | "already_finished" | "moved" | "wrong_token" | "not_running";
+export type FinishDecision =
+  | "finish"
+  | "already_finished"
+  | "journal_kept"
+  | "moved"
+  | "wrong_token"
+  | "not_running";
 
 /** Whether an update may end now. `tokenHash` null is the server's own hand (cancel, sweep). */
 export function decideFinish(
-  update: LeaseFacts & { readonly ending: "cancelled" | "expired" | null; readonly revision: number },
+  update: LeaseFacts & {
+    readonly ending: "cancelled" | "expired" | null;
+    readonly revision: number;
+    /** Of an update that has ended: kept, because it could not be replayed. */
+    readonly hasJournal: boolean;
+  },
   asked: {
     readonly tokenHash: string | null;
     readonly status: "succeeded" | "failed";
@@ -100,9 +111,12 @@ export function decideFinish(
     readonly revision: number;
   },
 ): FinishDecision {
-  if (asked.tokenHash !== null && asked.tokenHash !== update.leaseTokenHash) return "wrong_token";
+  const isHolder = asked.tokenHash !== null;
+  if (isHolder && asked.tokenHash !== update.leaseTokenHash) return "wrong_token";
+  if (isHolder && update.status === "failed" && update.ending === null && update.hasJournal)
+    return "journal_kept";
   if (update.status === asked.status && update.ending === asked.ending) return "already_finished";
   if (update.status !== "running") return "not_running";
-  if (asked.tokenHash !== null && update.cancelRequested) return "not_running";
+  if (isHolder && update.cancelRequested) return "not_running";
   return update.revision === asked.revision ? "finish" : "moved";
 }

@@ -62,9 +62,8 @@ export function gcRunEndpoints(deps: AdminDeps): readonly Endpoint[] {
       status: 201,
       response: GcRunView,
       handle: async (ctx, access, { body: { dryRun } }) => {
-        const run = await deps.runGc(ctx, { trigger: "api", dryRun });
-        if (!dryRun) await audit(ctx, access.principal, "gc.run", null, run.id);
-        return viewOf(run);
+        if (!dryRun) await audit(ctx, access.principal, "gc.run", null, "all sweeps");
+        return viewOf(await deps.runGc(ctx, { trigger: "api", dryRun }));
       },
     }),
   ];

@@ -1,6 +1,4 @@
 import { z } from "zod";
-import { AppError } from "../errors.ts";
-import { audit } from "../services/audit.ts";
 import type { AdminDeps } from "./deps.ts";
 import { adminEndpoint, type Endpoint } from "./endpoint.ts";
 import { ADMIN_PATH, UpdateId } from "./fields.ts";
@@ -18,12 +16,7 @@ export function updateEndpoints(deps: AdminDeps): readonly Endpoint[] {
       response: null,
       errors: ["UPDATE_NOT_FOUND", "UPDATE_COMPLETED"],
       handle: async (ctx, access, { params: { updateId } }) => {
-        const update = await ctx.db.findUpdateById(updateId);
-        if (update === null) throw new AppError("UPDATE_NOT_FOUND", { updateId });
-        const { principal } = access;
-        await deps.cancelUpdate(ctx, updateId, principal.identity.login);
-        const target = `${update.project}/${update.stack}/${updateId}`;
-        await audit(ctx, principal, "update.cancel", update.organization, target);
+        await deps.cancelUpdate(ctx, access.principal, updateId);
         return null;
       },
     }),

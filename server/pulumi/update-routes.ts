@@ -5,7 +5,6 @@ import { AppError } from "../errors.ts";
 import { stackNameOf, updateRefOf } from "../http/access.ts";
 import { check, readJson, sendEmpty, sendJson } from "../http/json.ts";
 import { organizationRoute, type Route } from "../http/route.ts";
-import { audit } from "../services/audit.ts";
 import { listEvents } from "../services/events.ts";
 import { cancelUpdate } from "../services/finish.ts";
 import {
@@ -114,10 +113,7 @@ function updateRoutesAt(path: string): readonly Route[] {
       sendJson(res, 200, { events: page.events, continuationToken: page.continuation });
     }),
     organizationRoute("post", `${path}/cancel`, "stack:write", async (ctx, access, req, res) => {
-      const ref = updateRefOf(req);
-      await cancelUpdate(ctx, ref);
-      const target = `${ref.project}/${ref.stack} ${ref.updateId}`;
-      await audit(ctx, access.principal, "update.cancel", access.organization, target);
+      await cancelUpdate(ctx, access.principal, updateRefOf(req));
       sendEmpty(res);
     }),
   ];

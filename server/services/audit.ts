@@ -1,4 +1,5 @@
 /** Who did what to which thing, when and from where: append-only. */
+import type { AuditEvent } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 
 /**
@@ -27,26 +28,23 @@ function eventId(ctx: Context, atMs: number): string {
 }
 
 /**
- * Notes a change that has happened. Called after it and before the answer: what a client was told is in the
- * log. `target` names the thing as people do; never give a token, a value of a configuration or a body.
+ * The event of a change, for the step that makes it: the database stores both or neither. `target` names the
+ * thing as people do; never give a token, a value of a configuration or a body.
  */
-export async function audit(
+export function auditEvent(
   ctx: Context,
-  principal: Actor,
+  { identity, sourceIp }: Actor,
   action: AuditAction,
   organization: string | null,
   target: string,
-): Promise<void> {
+): AuditEvent {
   const atMs = ctx.nowMs();
-  await ctx.db.appendAuditEvents([
-    {
-      id: eventId(ctx, atMs),
-      atMs,
-      actor: principal.identity.login,
-      action,
-      organization,
-      target,
-      sourceIp: principal.sourceIp,
-    },
-  ]);
+  return { id: eventId(ctx, atMs), atMs, actor: identity.login, action, organization, target, sourceIp };
 }
+
+/** Notes what changes no row of its own (a read of a secret, a sweep): called before it is done or answered. */
+export async function audit(ctx: Context, ...facts: EventFacts): Promise<void> {
+  await ctx.db.appendAuditEvents([auditEvent(ctx, ...facts)]);
+}
+
+type EventFacts = Parameters<typeof auditEvent> extends [Context, ...infer Facts] ? Facts : never;

@@ -9,6 +9,7 @@ import { readDocument } from "../deployment/document.ts";
 import { ReplayError } from "../deployment/journal.ts";
 import { AppError } from "../errors.ts";
 import type { LeaseClaim } from "../rules/access.ts";
+import { type Actor, auditEvent } from "./audit.ts";
 import { scopeOf } from "./lease.ts";
 import { journalPurpose } from "./saves.ts";
 import { problemSentence, reportProblems } from "./state.ts";
@@ -34,6 +35,8 @@ export interface Ending {
 export type Finished =
   | { readonly kind: "finished"; readonly warning: string | null; readonly stackId: string }
   | { readonly kind: "already_finished" }
+  /** By an earlier `complete`, whose journal could not be replayed. */
+  | { readonly kind: "journal_kept" }
   | { readonly kind: "lease_refused"; readonly why: string }
   /** It moved on, or its lease was renewed. */
   | { readonly kind: "still_running" };
@@ -46,7 +49,7 @@ interface Folded {
 /**
  * Ends a running update. Reads, replays and stores first, then commits in one step that only holds while
  * nothing was appended meanwhile; otherwise it starts over.
- * @throws AppError REPLAY_FAILED once, after the update was ended with its journal kept
+ * @throws AppError REPLAY_FAILED after the update was ended with its journal kept
  */
 export async function finishUpdate(ctx: Context, ending: Ending): Promise<Finished> {
   const tokenHash = ending.tokenHash ?? null;
@@ -71,8 +74,7 @@ export async function finishUpdate(ctx: Context, ending: Ending): Promise<Finish
     });
     if (outcome.kind === "finished") return afterFinish(ctx, input, folded);
     await dropDocument(ctx, input, folded.state);
-    if (outcome.kind === "lease_refused") return outcome;
-    if (outcome.kind === "already_finished") return outcome;
+    if (outcome.kind !== "moved") return outcome;
   }
   return { kind: "still_running" };
 }
@@ -93,7 +95,7 @@ async function repeatOf(ctx: Context, ending: Ending): Promise<Finished> {
     revision: -1,
     nowMs: ctx.nowMs(),
   });
-  if (outcome.kind === "already_finished") return outcome;
+  if (outcome.kind === "already_finished" || outcome.kind === "journal_kept") return outcome;
   return { kind: "lease_refused", why: outcome.kind === "lease_refused" ? outcome.why : "not_running" };
 }
 
@@ -197,6 +199,8 @@ export async function completeUpdate(
       return { warning: outcome.warning };
     case "already_finished":
       return { warning: null };
+    case "journal_kept":
+      throw new AppError("REPLAY_FAILED", { updateId });
     case "lease_refused":
       throw new AppError("LEASE_EXPIRED", { updateId, why: outcome.why });
     case "still_running":
@@ -210,8 +214,10 @@ export async function completeUpdate(
  * Ends an update for somebody else: its token is refused at once, what it saved is kept.
  * @throws AppError UPDATE_NOT_FOUND | UPDATE_COMPLETED
  */
-export async function cancelUpdate(ctx: Context, ref: UpdateRef): Promise<void> {
-  const outcome = await ctx.db.requestCancel({ ref, nowMs: ctx.nowMs() });
+export async function cancelUpdate(ctx: Context, actor: Actor, ref: UpdateRef): Promise<void> {
+  const target = `${ref.project}/${ref.stack}/${ref.updateId}`;
+  const audit = auditEvent(ctx, actor, "update.cancel", ref.organization, target);
+  const outcome = await ctx.db.requestCancel({ ref, nowMs: ctx.nowMs(), audit });
   switch (outcome.kind) {
     case "cancelling":
       ctx.deadlines.note(ctx.nowMs()); // should we die before the next line, the sweep ends it
@@ -233,9 +239,9 @@ export async function cancelUpdate(ctx: Context, ref: UpdateRef): Promise<void> 
 }
 
 /** The same for the admin API, which knows the id alone. */
-export async function cancelUpdateById(ctx: Context, updateId: string): Promise<void> {
+export async function cancelUpdateById(ctx: Context, actor: Actor, updateId: string): Promise<void> {
   const update = await ctx.db.findUpdateById(updateId);
   if (update === null) throw new AppError("UPDATE_NOT_FOUND", { updateId });
   const { organization, project, stack } = update;
-  await cancelUpdate(ctx, { organization, project, stack, updateId });
+  await cancelUpdate(ctx, actor, { organization, project, stack, updateId });
 }

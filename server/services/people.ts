@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts";
 import type { AdminAccess } from "../rules/access.ts";
 import { ADMIN_LOGIN } from "../rules/access.ts";
 import { isOwnerName } from "../rules/names.ts";
-import { audit } from "./audit.ts";
+import { auditEvent } from "./audit.ts";
 
 /** `isOwnerName` in words. */
 export const OWNER_NAME_RULE = "3 to 40 letters, digits, - and _, the first and last a letter or digit";
@@ -24,9 +24,9 @@ export async function createOrganization(
   checkOwnerName(name);
   const id = ctx.newId();
   const nowMs = ctx.nowMs();
-  const outcome = await ctx.db.createOrganization({ id, name, nowMs });
+  const audit = auditEvent(ctx, access.principal, "organization.create", name, name);
+  const outcome = await ctx.db.createOrganization({ id, name, nowMs, audit });
   if (outcome === "name_taken") throw new AppError("ORGANIZATION_EXISTS", { organization: name });
-  await audit(ctx, access.principal, "organization.create", name, name);
   return { id, name, createdMs: nowMs };
 }
 
@@ -42,10 +42,10 @@ export async function getOrganization(ctx: Context, name: string): Promise<Organ
  * @throws AppError ORGANIZATION_NOT_FOUND | ORGANIZATION_HAS_STACKS
  */
 export async function deleteOrganization(ctx: Context, access: AdminAccess, name: string): Promise<void> {
-  const outcome = await ctx.db.deleteOrganization({ name, nowMs: ctx.nowMs() });
+  const audit = auditEvent(ctx, access.principal, "organization.delete", name, name);
+  const outcome = await ctx.db.deleteOrganization({ name, nowMs: ctx.nowMs(), audit });
   switch (outcome) {
     case "deleted":
-      await audit(ctx, access.principal, "organization.delete", name, name);
       return;
     case "has_stacks":
       throw new AppError("ORGANIZATION_HAS_STACKS", { organization: name });
@@ -72,9 +72,9 @@ export async function createUser(
   const user = { login: input.login, name: input.name, email: input.email };
   const id = ctx.newId();
   const nowMs = ctx.nowMs();
-  const outcome = await ctx.db.createUser({ ...user, id, nowMs });
+  const audit = auditEvent(ctx, access.principal, "user.create", null, user.login);
+  const outcome = await ctx.db.createUser({ ...user, id, nowMs, audit });
   if (outcome === "login_taken") throw new AppError("USER_EXISTS", { login: user.login });
-  await audit(ctx, access.principal, "user.create", null, user.login);
   return { ...user, id, createdMs: nowMs };
 }
 
@@ -95,9 +95,9 @@ export async function updateUser(
   login: string,
   changes: { readonly name?: string; readonly email?: string },
 ): Promise<User> {
-  const outcome = await ctx.db.updateUser({ ...changes, login });
+  const audit = auditEvent(ctx, access.principal, "user.update", null, login);
+  const outcome = await ctx.db.updateUser({ ...changes, login, audit });
   if (outcome === "absent") throw new AppError("USER_NOT_FOUND", { login });
-  await audit(ctx, access.principal, "user.update", null, login);
   return getUser(ctx, login);
 }
 
@@ -106,9 +106,9 @@ export async function updateUser(
  * @throws AppError USER_NOT_FOUND
  */
 export async function deleteUser(ctx: Context, access: AdminAccess, login: string): Promise<void> {
-  const outcome = await ctx.db.deleteUser(login);
+  const audit = auditEvent(ctx, access.principal, "user.delete", null, login);
+  const outcome = await ctx.db.deleteUser({ login, audit });
   if (outcome === "absent") throw new AppError("USER_NOT_FOUND", { login });
-  await audit(ctx, access.principal, "user.delete", null, login);
 }
 
 /**
@@ -121,10 +121,10 @@ export async function setMembership(
   input: { readonly organization: string; readonly login: string; readonly role: Role },
 ): Promise<void> {
   const { organization, login, role } = input;
-  const outcome = await ctx.db.setMembership({ organization, login, role, nowMs: ctx.nowMs() });
+  const audit = auditEvent(ctx, access.principal, "member.set", organization, `${login} (${role})`);
+  const outcome = await ctx.db.setMembership({ organization, login, role, nowMs: ctx.nowMs(), audit });
   switch (outcome) {
     case "set":
-      await audit(ctx, access.principal, "member.set", organization, `${login} (${role})`);
       return;
     case "no_organization":
       throw new AppError("ORGANIZATION_NOT_FOUND", { organization });
@@ -142,7 +142,7 @@ export async function removeMembership(
   input: { readonly organization: string; readonly login: string },
 ): Promise<void> {
   const { organization, login } = input;
-  const outcome = await ctx.db.removeMembership({ organization, login });
+  const audit = auditEvent(ctx, access.principal, "member.remove", organization, login);
+  const outcome = await ctx.db.removeMembership({ organization, login, audit });
   if (outcome === "absent") throw new AppError("MEMBER_NOT_FOUND", { organization, login });
-  await audit(ctx, access.principal, "member.remove", organization, login);
 }

@@ -5,7 +5,7 @@ import { renameDocument } from "../deployment/rename.ts";
 import { AppError } from "../errors.ts";
 import { authorize, can, type OrganizationAccess, type Principal, requireMore } from "../rules/access.ts";
 import { findTagProblem, isProjectName, isStackName } from "../rules/names.ts";
-import { audit } from "./audit.ts";
+import { auditEvent } from "./audit.ts";
 import { getStack, openVersion, storeDocument } from "./state.ts";
 
 type Tags = Readonly<Record<string, string>>;
@@ -118,17 +118,12 @@ export async function deleteStack(
   const stack = await getStack(ctx, access, name);
   if (force && stack.resourceCount > 0) requireMore(access, "stack:delete");
   const nowMs = ctx.nowMs();
-  const outcome = await ctx.db.deleteStack({ stackId: stack.id, force, nowMs });
+  const target = `${name.project}/${name.stack}`;
+  const audit = auditEvent(ctx, access.principal, "stack.delete", access.organization, target);
+  const outcome = await ctx.db.deleteStack({ stackId: stack.id, force, nowMs, audit });
   switch (outcome) {
     case "deleted":
       ctx.deadlines.note(nowMs);
-      await audit(
-        ctx,
-        access.principal,
-        "stack.delete",
-        access.organization,
-        `${name.project}/${name.stack}`,
-      );
       return;
     case "has_resources":
       throw new AppError("STACK_HAS_RESOURCES", { stackId: stack.id });

@@ -5,7 +5,7 @@ import type { Context } from "../context.ts";
 import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
 import type { AdminAccess } from "../rules/access.ts";
-import { audit } from "./audit.ts";
+import { auditEvent } from "./audit.ts";
 
 const TOKEN_BYTES = 32;
 
@@ -54,7 +54,9 @@ export async function createToken(ctx: Context, access: AdminAccess, input: NewT
     createdBy: access.principal.identity.login,
     expiresMs: expiresInSeconds === null ? null : nowMs + expiresInSeconds * 1000,
   };
-  const outcome = await ctx.db.createToken({ ...stored, tokenHash: hashToken(secret), nowMs });
+  const target = `${stored.id} (${stored.login ?? stored.role}: ${name})`;
+  const audit = auditEvent(ctx, access.principal, "token.create", stored.organization, target);
+  const outcome = await ctx.db.createToken({ ...stored, tokenHash: hashToken(secret), nowMs, audit });
   switch (outcome) {
     case "created":
       break;
@@ -66,14 +68,6 @@ export async function createToken(ctx: Context, access: AdminAccess, input: NewT
       return outcome satisfies never;
   }
   if (stored.expiresMs !== null) ctx.deadlines.note(stored.expiresMs);
-  const holder = stored.login ?? stored.role;
-  await audit(
-    ctx,
-    access.principal,
-    "token.create",
-    stored.organization,
-    `${stored.id} (${holder}: ${name})`,
-  );
   return { secret, token: { ...stored, createdMs: nowMs, lastUsedMs: null, revokedMs: null } };
 }
 
@@ -91,11 +85,11 @@ async function stackIdOf(ctx: Context, owner: TokenOwner & { kind: "machine" }):
  */
 export async function revokeToken(ctx: Context, access: AdminAccess, id: string): Promise<void> {
   const nowMs = ctx.nowMs();
-  const outcome = await ctx.db.revokeToken({ id, nowMs });
+  const audit = auditEvent(ctx, access.principal, "token.revoke", null, id);
+  const outcome = await ctx.db.revokeToken({ id, nowMs, audit });
   switch (outcome) {
     case "revoked":
       ctx.deadlines.note(nowMs);
-      await audit(ctx, access.principal, "token.revoke", null, id);
       return;
     case "already_revoked":
       return;

@@ -20,6 +20,20 @@ describe("audit events", () => {
     ]);
   });
 
+  it("tell of a machine's token to those who look at its organization", async () => {
+    const api = await startWithPeople();
+    const owner = { organization: "acme", role: "member" };
+    const made = await api.send("POST", "/tokens", { name: "ci", ...owner });
+    expect(made).toMatchObject({ status: 201 });
+    const { id } = made.body;
+    expect(await api.send("DELETE", `/tokens/${id}`)).toMatchObject({ status: 204 });
+    const { body } = await api.send("GET", "/audit-events?organization=acme&limit=2");
+    expect(body.items).toMatchObject([
+      { action: "token.revoke", target: id, organization: "acme" },
+      { action: "token.create", organization: "acme" },
+    ]);
+  });
+
   it("are told apart by organization", async () => {
     const api = await startWithPeople();
     await api.send("POST", "/organizations", { name: "other" });

@@ -137,12 +137,14 @@ export function finishSteps(sql: Sql): StepsOf<"readFold" | "finishUpdate"> {
         const row = await finish(sql, input);
         if (row === null) return refuse("unknown_update");
         if (row.is_done) return { kind: "finished" };
-        const facts = { ...leaseFactsOf(row), ending: row.ending, revision: row.revision };
+        const { ending, revision } = row;
+        const facts = { ...leaseFactsOf(row), ending, revision, hasJournal: row.journal_count > 0 };
         const decision = decideFinish(facts, input);
         switch (decision) {
           case "finish":
             break; // the locks were waited for: what is allowed now wasn't when the statement began
           case "already_finished":
+          case "journal_kept":
           case "moved":
             return { kind: decision };
           case "wrong_token":

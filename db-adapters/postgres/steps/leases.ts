@@ -2,6 +2,7 @@ import type { LeaseRefusal, UpdateRef } from "../../contract.ts";
 import { decideCancel, decideLease } from "../../rules.ts";
 import { type LeaseRow, leaseFactsOf, type UpdateRow } from "../rows.ts";
 import type { Sql, Value } from "../sql.ts";
+import { auditValues, INSERT_AUDIT } from "./audit.ts";
 import type { StepsOf } from "./types.ts";
 import { OF_REF, refValues } from "./updates.ts";
 
@@ -63,7 +64,7 @@ export function leaseSteps(sql: Sql): StepsOf<"renewLease" | "checkLease" | "req
       return refusalOf(await sql.get<HotRow>(HOT, ...refValues(ref)), tokenHash) ?? { kind: "held" };
     },
 
-    requestCancel({ ref, nowMs }) {
+    requestCancel({ ref, nowMs, audit }) {
       return sql.transaction(async (tx) => {
         const lock = `select u.id, u.stack_id, u.status, u.ending, u.cancel_ms
           from stack_update u join stack s on s.id = u.stack_id join organization o on o.id = s.organization_id
@@ -79,6 +80,7 @@ export function leaseSteps(sql: Sql): StepsOf<"renewLease" | "checkLease" | "req
             return { kind: decision };
           case "discard":
             tx.post("update stack_update set status = 'discarded', ended_ms = $2 where id = $1", id, nowMs);
+            tx.post(INSERT_AUDIT, ...auditValues(audit));
             return { kind: "discarded" };
           case "cancel":
             tx.post(
@@ -86,6 +88,7 @@ export function leaseSteps(sql: Sql): StepsOf<"renewLease" | "checkLease" | "req
               id,
               nowMs,
             );
+            tx.post(INSERT_AUDIT, ...auditValues(audit));
             return { kind: "cancelling", stackId };
           default:
             return decision satisfies never;

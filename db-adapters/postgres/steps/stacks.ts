@@ -1,6 +1,7 @@
 import type { StateDocument } from "../../contract.ts";
 import { type StackRow, type StackViewRow, stackOf } from "../rows.ts";
 import type { Sql, Transaction, Value } from "../sql.ts";
+import { auditValues, INSERT_AUDIT } from "./audit.ts";
 import { isMarked } from "./states.ts";
 import type { StepsOf } from "./types.ts";
 
@@ -121,7 +122,7 @@ export function stackSteps(
       });
     },
 
-    deleteStack({ stackId, force, nowMs }) {
+    deleteStack({ stackId, force, nowMs, audit }) {
       return sql.transaction(async (tx) => {
         const stack = await lockStack(tx, stackId);
         if (stack === null) return "absent";
@@ -138,6 +139,7 @@ export function stackSteps(
            where stack_id = $1 and status = 'running'`,
           ...[stackId, nowMs],
         );
+        tx.post(INSERT_AUDIT, ...auditValues(audit));
         return "deleted";
       });
     },

@@ -1,6 +1,7 @@
 import type { AccessToken, Identity } from "../../contract.ts";
 import type { TokenRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
+import { auditPart, auditValues } from "./audit.ts";
 import type { StepsOf } from "./types.ts";
 
 type TokenViewRow = TokenRow & { readonly login: string | null; readonly organization: string | null };
@@ -45,15 +46,19 @@ export function tokenSteps(
       const isPerson = input.kind === "person";
       const row = await sql.changeOnce(
         `with u as (select id from "user" where login = $4 for key share),
-           o as (select id from organization where name = $5 for key share)
-         insert into access_token (id, token_hash, name, kind, user_id, organization_id, role, created_ms,
-           created_by, expires_ms, stack_id)
-         select $1, $2, $3, $6, (select id from u), (select id from o), $7, $8, $9, $10, $11
-         where exists (select from u) or exists (select from o)
-         returning id`,
+           o as (select id from organization where name = $5 for key share),
+         done as (
+           insert into access_token (id, token_hash, name, kind, user_id, organization_id, role, created_ms,
+             created_by, expires_ms, stack_id)
+           select $1, $2, $3, $6, (select id from u), (select id from o), $7, $8, $9, $10, $11
+           where exists (select from u) or exists (select from o)
+           returning id),
+         ${auditPart("done", 12)}
+         select id from done`,
         ...[input.id, input.tokenHash, input.name, isPerson ? input.login : null],
         ...[isPerson ? null : input.organization, input.kind, isPerson ? null : input.role],
         ...[input.nowMs, input.createdBy, input.expiresMs, isPerson ? null : (input.stackId ?? null)],
+        ...auditValues(input.audit),
       );
       if (row !== null) return "created";
       return isPerson ? "no_user" : "no_organization";
@@ -74,13 +79,16 @@ export function tokenSteps(
       return (await sql.all<TokenViewRow>(text, ...values)).map(tokenOf);
     },
 
-    async revokeToken({ id, nowMs }) {
+    async revokeToken({ id, nowMs, audit }) {
+      const organization = "(select o.name from organization o where o.id = done.organization_id)";
       const row = await sql.changeOnce<{ is_first: boolean }>(
         `with t as (select id, revoked_ms from access_token where id = $1 for no key update),
            done as (update access_token set revoked_ms = $2 from t where access_token.id = t.id
-             and t.revoked_ms is null)
+             and t.revoked_ms is null returning access_token.organization_id),
+           ${auditPart("done", 3, organization)}
          select revoked_ms is null as is_first from t`,
         ...[id, nowMs],
+        ...auditValues(audit),
       );
       if (row === null) return "absent";
       return row.is_first ? "revoked" : "already_revoked";

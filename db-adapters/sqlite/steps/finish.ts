@@ -1,5 +1,6 @@
 import type { FoldInput, StateDocument } from "../../contract.ts";
-import { documentOf, stateOf, type UpdateRow } from "../rows.ts";
+import { decideFinish } from "../../rules.ts";
+import { documentOf, leaseFactsOf, stateOf, type UpdateRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
 import { checkpointOf } from "./checkpoints.ts";
 import { refusalOf, refuse } from "./leases.ts";
@@ -80,16 +81,24 @@ export function finishSteps(sql: Sql): StepsOf<"readFold" | "finishUpdate"> {
     finishUpdate(input) {
       const update = findUpdateRow(sql, input.updateId);
       if (update === null) return refuse("unknown_update");
-      const known = input.tokenHash === null || input.tokenHash === update.lease_token_hash;
-      if (!known) return refuse("wrong_token");
-      const same = update.status === input.status && update.ending === input.ending;
-      if (same) return { kind: "already_finished" };
-      if (update.status !== "running") return refuse("not_running");
-      if (input.tokenHash !== null && update.cancel_ms !== null) return refuse("not_running");
-      if (update.revision !== input.revision) return { kind: "moved" };
-      if (update.dry_run === 1) closeUpdate(sql, update, input, null);
-      else finishReal(sql, update, input);
-      return { kind: "finished" };
+      const { ending, revision } = update;
+      const facts = { ...leaseFactsOf(update), ending, revision, hasJournal: update.journal_count > 0 };
+      const decision = decideFinish(facts, input);
+      switch (decision) {
+        case "finish":
+          if (update.dry_run === 1) closeUpdate(sql, update, input, null);
+          else finishReal(sql, update, input);
+          return { kind: "finished" };
+        case "already_finished":
+        case "journal_kept":
+        case "moved":
+          return { kind: decision };
+        case "wrong_token":
+        case "not_running":
+          return refuse(decision);
+        default:
+          return decision satisfies never;
+      }
     },
   };
 }

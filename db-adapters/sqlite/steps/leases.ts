@@ -2,6 +2,7 @@ import type { LeaseRefusal, UpdateRef } from "../../contract.ts";
 import { decideCancel, decideLease } from "../../rules.ts";
 import { type LeaseRow, leaseFactsOf } from "../rows.ts";
 import type { Sql } from "../sql.ts";
+import { insertAudit } from "./audit.ts";
 import type { StepsOf } from "./sync.ts";
 import { findRefRow } from "./updates.ts";
 
@@ -53,7 +54,7 @@ export function leaseSteps(sql: Sql): StepsOf<"renewLease" | "checkLease" | "req
       return refusalOf(findHotRow(sql, ref), tokenHash) ?? { kind: "held" };
     },
 
-    requestCancel({ ref, nowMs }) {
+    requestCancel({ ref, nowMs, audit }) {
       const update = findRefRow(sql, ref);
       if (update === null) return { kind: "absent" };
       const { status, ending } = update;
@@ -68,6 +69,7 @@ export function leaseSteps(sql: Sql): StepsOf<"renewLease" | "checkLease" | "req
             nowMs,
             update.id,
           );
+          insertAudit(sql, audit);
           return { kind: "discarded" };
         case "cancel":
           sql.run(
@@ -75,6 +77,7 @@ export function leaseSteps(sql: Sql): StepsOf<"renewLease" | "checkLease" | "req
             nowMs,
             update.id,
           );
+          insertAudit(sql, audit);
           return { kind: "cancelling", stackId: update.stack_id };
         default:
           return decision satisfies never;

@@ -1,6 +1,7 @@
 import type { Organization } from "../../contract.ts";
 import type { OrganizationRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
+import { insertAudit } from "./audit.ts";
 import type { StepsOf } from "./sync.ts";
 
 function organizationOf(row: OrganizationRow): Organization {
@@ -16,9 +17,10 @@ export function organizationSteps(
   sql: Sql,
 ): StepsOf<"createOrganization" | "findOrganization" | "listOrganizations" | "deleteOrganization"> {
   return {
-    createOrganization({ id, name, nowMs }) {
+    createOrganization({ id, name, nowMs, audit }) {
       if (findOrganizationId(sql, name) !== null) return "name_taken";
       sql.insert("organization", { id, name, created_ms: nowMs });
+      insertAudit(sql, audit);
       return "created";
     },
 
@@ -37,7 +39,7 @@ export function organizationSteps(
         .map(organizationOf);
     },
 
-    deleteOrganization({ name }) {
+    deleteOrganization({ name, audit }) {
       const id = findOrganizationId(sql, name);
       if (id === null) return "absent";
       const stack = sql.get(
@@ -46,6 +48,7 @@ export function organizationSteps(
       );
       if (stack !== null) return "has_stacks";
       sql.run("delete from organization where id = ?", id); // memberships and machine tokens cascade
+      insertAudit(sql, audit);
       return "deleted";
     },
   };

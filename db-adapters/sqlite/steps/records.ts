@@ -1,6 +1,7 @@
 import type { AuditEvent, GcRun } from "../../contract.ts";
 import type { AuditRow, GcRunRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
+import { insertAudit } from "./audit.ts";
 import type { StepsOf } from "./sync.ts";
 
 /** Above every id: pages that descend begin here. */
@@ -54,16 +55,7 @@ export function recordSteps(
     },
 
     appendAuditEvents(events) {
-      for (const event of events)
-        sql.insert("audit_event", {
-          id: event.id,
-          at_ms: event.atMs,
-          actor: event.actor,
-          action: event.action,
-          organization: event.organization,
-          target: event.target,
-          source_ip: event.sourceIp,
-        });
+      for (const event of events) insertAudit(sql, event);
     },
 
     listAuditEvents({ organization }, { after, limit }) {

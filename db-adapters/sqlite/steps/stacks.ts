@@ -1,6 +1,7 @@
 import type { Stack, StackName } from "../../contract.ts";
 import { type StackRow, type StackViewRow, stackOf } from "../rows.ts";
 import type { Sql, Value } from "../sql.ts";
+import { insertAudit } from "./audit.ts";
 import { findOrganizationId } from "./organizations.ts";
 import { insertState, isMarked } from "./states.ts";
 import type { StepsOf } from "./sync.ts";
@@ -129,7 +130,7 @@ export function stackSteps(
       return "replaced";
     },
 
-    deleteStack({ stackId, force, nowMs }) {
+    deleteStack({ stackId, force, nowMs, audit }) {
       const stack = findStackRow(sql, stackId);
       if (stack === null) return "absent";
       if (stack.running_update_id !== null) return "update_running";
@@ -147,6 +148,7 @@ export function stackSteps(
         nowMs,
         stackId,
       );
+      insertAudit(sql, audit);
       return "deleted";
     },
   };

@@ -1,6 +1,7 @@
 import type { AccessToken, Identity } from "../../contract.ts";
 import type { TokenRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
+import { insertAudit } from "./audit.ts";
 import { findOrganizationId } from "./organizations.ts";
 import type { StepsOf } from "./sync.ts";
 import { findUserId } from "./users.ts";
@@ -65,6 +66,7 @@ export function tokenSteps(
         created_by: input.createdBy,
         expires_ms: input.expiresMs,
       });
+      insertAudit(sql, input.audit);
       return "created";
     },
 
@@ -83,14 +85,12 @@ export function tokenSteps(
       return sql.all<TokenViewRow>(text, ...owners, after ?? "", limit).map(tokenOf);
     },
 
-    revokeToken({ id, nowMs }) {
-      const row = sql.get<Pick<TokenRow, "revoked_ms">>(
-        "select revoked_ms from access_token where id = ?",
-        id,
-      );
+    revokeToken({ id, nowMs, audit }) {
+      const row = sql.get<Pick<TokenViewRow, "revoked_ms" | "organization">>(`${VIEW} where t.id = ?`, id);
       if (row === null) return "absent";
       if (row.revoked_ms !== null) return "already_revoked";
       sql.run("update access_token set revoked_ms = ? where id = ?", nowMs, id);
+      insertAudit(sql, audit && { ...audit, organization: row.organization });
       return "revoked";
     },
 

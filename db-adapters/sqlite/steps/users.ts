@@ -1,6 +1,7 @@
 import type { Member, User } from "../../contract.ts";
 import type { UserRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
+import { insertAudit } from "./audit.ts";
 import { findOrganizationId } from "./organizations.ts";
 import type { StepsOf } from "./sync.ts";
 
@@ -17,9 +18,10 @@ export function userSteps(
   sql: Sql,
 ): StepsOf<"createUser" | "findUser" | "listUsers" | "updateUser" | "deleteUser"> {
   return {
-    createUser({ id, login, name, email, nowMs }) {
+    createUser({ id, login, name, email, nowMs, audit }) {
       if (findUserId(sql, login) !== null) return "login_taken";
       sql.insert("user", { id, login, name, email, created_ms: nowMs });
+      insertAudit(sql, audit);
       return "created";
     },
 
@@ -34,26 +36,30 @@ export function userSteps(
         .map(userOf);
     },
 
-    updateUser({ login, name, email }) {
+    updateUser({ login, name, email, audit }) {
       const changes = sql.run(
         "update user set name = coalesce(?, name), email = coalesce(?, email) where login = ?",
         name ?? null,
         email ?? null,
         login,
       );
-      return changes === 0 ? "absent" : "updated";
+      if (changes === 0) return "absent";
+      insertAudit(sql, audit);
+      return "updated";
     },
 
-    deleteUser(login) {
+    deleteUser({ login, audit }) {
       // Memberships and tokens cascade.
-      return sql.run("delete from user where login = ?", login) === 0 ? "absent" : "deleted";
+      if (sql.run("delete from user where login = ?", login) === 0) return "absent";
+      insertAudit(sql, audit);
+      return "deleted";
     },
   };
 }
 
 export function membershipSteps(sql: Sql): StepsOf<"setMembership" | "removeMembership" | "listMembers"> {
   return {
-    setMembership({ organization, login, role, nowMs }) {
+    setMembership({ organization, login, role, nowMs, audit }) {
       const organizationId = findOrganizationId(sql, organization);
       if (organizationId === null) return "no_organization";
       const userId = findUserId(sql, login);
@@ -66,17 +72,20 @@ export function membershipSteps(sql: Sql): StepsOf<"setMembership" | "removeMemb
         role,
         nowMs,
       );
+      insertAudit(sql, audit);
       return "set";
     },
 
-    removeMembership({ organization, login }) {
+    removeMembership({ organization, login, audit }) {
       const changes = sql.run(
         `delete from membership where organization_id = (select id from organization where name = ?)
          and user_id = (select id from user where login = ?)`,
         organization,
         login,
       );
-      return changes === 0 ? "absent" : "removed";
+      if (changes === 0) return "absent";
+      insertAudit(sql, audit);
+      return "removed";
     },
 
     listMembers(organization, { after, limit }) {

@@ -132,6 +132,22 @@ export function describeFinish(make: MakeDatabase): void {
       expect(await fixture.db.listJournalBatches("u1", fold.journalAfterId, 9)).toHaveLength(1);
     });
 
+    it("answers the holder of a kept journal the same, whatever is asked, and nobody else", async () => {
+      const fixture = await Fixture.withStack(make);
+      const ref = await fixture.begin("u1");
+      await fixture.append(ref, "d1");
+      await fixture.finish("u1", null, { status: "failed", keepJournal: true });
+      for (const status of ["succeeded", "failed"] as const)
+        expect(await fixture.finish("u1", null, { status, revision: -1 })).toEqual({ kind: "journal_kept" });
+      const stranger = { status: "failed", revision: -1, tokenHash: "another" } as const;
+      expect(await fixture.finish("u1", null, stranger)).toMatchObject({ why: "wrong_token" });
+      await fixture.begin("u2");
+      await fixture.finish("u2", null, { status: "succeeded" });
+      expect(await fixture.finish("u2", null, { status: "succeeded", revision: -1 })).toEqual({
+        kind: "already_finished",
+      });
+    });
+
     it("loses no batch to a concurrent complete: accepted before, or refused after", async () => {
       const fixture = await Fixture.withStack(make);
       const ref = await fixture.begin("u1");

@@ -58,8 +58,8 @@ export function describePeople(make: MakeDatabase): void {
       expect(await db.updateUser({ login: "alice" })).toBe("updated");
       expect(await db.updateUser({ login: "nobody", name: "x" })).toBe("absent");
       expect(await db.findUser("alice")).toMatchObject({ name: "Alice B.", email: "a@example.com" });
-      expect(await db.deleteUser("alice")).toBe("deleted");
-      expect(await db.deleteUser("alice")).toBe("absent");
+      expect(await db.deleteUser({ login: "alice" })).toBe("deleted");
+      expect(await db.deleteUser({ login: "alice" })).toBe("absent");
       expect(await db.findUser("alice")).toBeNull();
     });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { DatabaseUnavailableError } from "../../../db-adapters/contract.ts";
-import { document, Fixture, type MakeDatabase, NOW_MS, page, times } from "./support.ts";
+import { type AuditEvent, type Database, DatabaseUnavailableError } from "../../../db-adapters/contract.ts";
+import { document, Fixture, type MakeDatabase, NOW_MS, ORG, page, times } from "./support.ts";
 
 export function describeRecords(make: MakeDatabase): void {
   describe("sweep runs", () => {
@@ -37,6 +37,76 @@ export function describeRecords(make: MakeDatabase): void {
     });
   });
 
+  describe("a change with its audit event", () => {
+    /** Runs one change and answers what it said, and the ids of the events that are there since. */
+    const audited = async (db: Database, change: (audit: AuditEvent) => Promise<unknown>) => {
+      const seen = await db.listAuditEvents({}, page(99));
+      const facts = { atMs: NOW_MS, actor: "admin", action: "x.y", target: "t", sourceIp: "::1" };
+      const audit = { id: `e${String(seen.length).padStart(3, "0")}`, organization: null, ...facts };
+      const outcome = await change(audit);
+      const events = await db.listAuditEvents({}, page(99));
+      return [outcome, events.slice(0, events.length - seen.length)];
+    };
+
+    it("leaves one when it is made, and none when it is not", async () => {
+      const fixture = await Fixture.withStack(make);
+      const { db } = fixture;
+      const nowMs = NOW_MS;
+      const ada = { id: "ada", login: "ada", name: "", email: "", nowMs };
+      const member = { organization: "other", login: "ada" };
+      const token = { id: "t1", tokenHash: "h1", name: "n", kind: "person", login: "ada" } as const;
+      const rest = { organization: null, role: null, createdBy: "admin", expiresMs: null, nowMs } as const;
+      const dev = { stackId: "s-dev", force: true, nowMs };
+      const ref = await fixture.begin("u1");
+      const changes: readonly [unknown, (audit: AuditEvent) => Promise<unknown>][] = [
+        ["created", (audit) => db.createOrganization({ id: "o9", name: "other", nowMs, audit })],
+        ["name_taken", (audit) => db.createOrganization({ id: "o8", name: "other", nowMs, audit })],
+        ["created", (audit) => db.createUser({ ...ada, audit })],
+        ["login_taken", (audit) => db.createUser({ ...ada, id: "u9", audit })],
+        ["updated", (audit) => db.updateUser({ login: "ada", name: "Ada", audit })],
+        ["absent", (audit) => db.updateUser({ login: "nobody", name: "Ada", audit })],
+        ["set", (audit) => db.setMembership({ ...member, role: "viewer", nowMs, audit })],
+        ["set", (audit) => db.setMembership({ ...member, role: "admin", nowMs, audit })],
+        ["no_user", (audit) => db.setMembership({ ...member, login: "x", role: "admin", nowMs, audit })],
+        ["removed", (audit) => db.removeMembership({ ...member, audit })],
+        ["absent", (audit) => db.removeMembership({ ...member, audit })],
+        ["created", (audit) => db.createToken({ ...token, ...rest, audit })],
+        ["no_user", (audit) => db.createToken({ ...token, ...rest, id: "t2", login: "nobody", audit })],
+        ["revoked", (audit) => db.revokeToken({ id: "t1", nowMs, audit })],
+        ["already_revoked", (audit) => db.revokeToken({ id: "t1", nowMs, audit })],
+        ["deleted", (audit) => db.deleteUser({ login: "ada", audit })],
+        ["absent", (audit) => db.deleteUser({ login: "ada", audit })],
+        ["update_running", (audit) => db.deleteStack({ ...dev, audit })],
+        [
+          { kind: "cancelling", stackId: "s-dev" },
+          (audit) => db.requestCancel({ ref, nowMs, audit }),
+        ],
+        [{ kind: "already_cancelled" }, (audit) => db.requestCancel({ ref, nowMs, audit })],
+        ["deleted", (audit) => db.deleteOrganization({ name: "other", nowMs, audit })],
+        ["absent", (audit) => db.deleteOrganization({ name: "other", nowMs, audit })],
+        ["has_stacks", (audit) => db.deleteOrganization({ name: ORG, nowMs, audit })],
+      ];
+      const MADE = ["created", "updated", "set", "removed", "revoked", "deleted"];
+      for (const [expected, change] of changes) {
+        const isMade = typeof expected === "string" ? MADE.includes(expected) : expected === changes[18]?.[0];
+        const [outcome, events] = await audited(db, change);
+        expect(outcome).toEqual(expected);
+        expect(events, String(change)).toMatchObject(isMade ? [{ action: "x.y", organization: null }] : []);
+      }
+    });
+
+    it("names the organization of a machine's token that is revoked", async () => {
+      const { db } = await Fixture.make(make);
+      const token = { id: "t1", tokenHash: "h1", name: "ci", kind: "machine", login: null } as const;
+      const rest = { organization: ORG, role: "member", createdBy: "a", expiresMs: null } as const;
+      await db.createToken({ ...token, ...rest, nowMs: NOW_MS });
+      const [outcome, events] = await audited(db, (audit) =>
+        db.revokeToken({ id: "t1", nowMs: NOW_MS, audit }),
+      );
+      expect([outcome, events]).toMatchObject(["revoked", [{ organization: ORG }]]);
+    });
+  });
+
   describe("statistics", () => {
     it("follow what happens", async () => {
       const fixture = await Fixture.withStack(make, document("k0"));
@@ -51,7 +121,7 @@ export function describeRecords(make: MakeDatabase): void {
       });
       await fixture.finish("u1", document("k1", { sizeBytes: 23 }));
       await db.deleteStack({ stackId: "s-other", force: false, nowMs: NOW_MS });
-      await db.deleteUser("alice");
+      await db.deleteUser({ login: "alice" });
       expect(await db.statistics()).toEqual({
         ...{ organizations: 1, users: 0, stacks: 1, activeLeases: 1, stateBytes: 123, stateVersions: 2 },
         ...{ artifacts: 0, artifactBytes: 0 },

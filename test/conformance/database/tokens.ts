@@ -124,7 +124,7 @@ export function describeTokens(make: MakeDatabase): void {
     it("loses a user's tokens and memberships with the user", async () => {
       const { db, person } = await withAlice(make);
       await person("t1");
-      await db.deleteUser("alice");
+      await db.deleteUser({ login: "alice" });
       expect(await db.findIdentity("hash t1", NOW_MS)).toBeNull();
       expect(await db.listMembers(ORG, page(9))).toEqual([]);
     });
