@@ -77,10 +77,7 @@ export function describeRecords(make: MakeDatabase): void {
         ["deleted", (audit) => db.deleteUser({ login: "ada", audit })],
         ["absent", (audit) => db.deleteUser({ login: "ada", audit })],
         ["update_running", (audit) => db.deleteStack({ ...dev, audit })],
-        [
-          { kind: "cancelling", stackId: "s-dev" },
-          (audit) => db.requestCancel({ ref, nowMs, audit }),
-        ],
+        [{ kind: "cancelling", stackId: "s-dev" }, (audit) => db.requestCancel({ ref, nowMs, audit })],
         [{ kind: "already_cancelled" }, (audit) => db.requestCancel({ ref, nowMs, audit })],
         ["deleted", (audit) => db.deleteOrganization({ name: "other", nowMs, audit })],
         ["absent", (audit) => db.deleteOrganization({ name: "other", nowMs, audit })],
