@@ -1,7 +1,11 @@
 import { defineConfig } from "vitest/config";
 
 /** Real processes that are killed, timed and driven by a command line: one file at a time, after the others. */
-const PROCESS_TESTS = ["test/crash/**/*.test.ts", "test/cli/**/*.test.ts"];
+const PROCESS_TESTS = [
+  "test/crash/**/*.test.ts",
+  "test/cli/**/*.test.ts",
+  "test/replicas/killed-replicas.test.ts",
+];
 /** Need a Postgres or an S3 server, which they start themselves. */
 const SERVICE_TESTS = [
   "test/**/postgres*.test.ts",
