@@ -18,6 +18,7 @@ const LOG_TAIL_LINES = 30;
 
 export interface Child {
   readonly pid: number;
+  readonly helperPids: readonly number[];
   /** Where its output goes. */
   readonly logPath: string;
   readonly port: number;
@@ -32,6 +33,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Flags for node itself, such as --cpu-prof. */
   readonly nodeFlags?: readonly string[];
+  /** Of a database or a file store that it uses: their work is its work. */
+  readonly helperPids?: readonly number[];
 }
 
 /** Of which nothing may be left, however the bench ends. */
@@ -49,7 +52,7 @@ export function makeTempDir(): string {
   return dir;
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((done, reject) => {
     const probe = createServer();
     probe.once("error", reject);
@@ -86,7 +89,8 @@ export async function startServer(options: ServerOptions): Promise<Child> {
     ...options.env,
   };
   const args = [...(options.nodeFlags ?? []), entry()];
-  return startChild(args, env, port, `${options.dataDir}.log`);
+  const child = await startChild(args, env, port, `${options.dataDir}.log`);
+  return { ...child, helperPids: options.helperPids ?? [] };
 }
 
 /** `bench/null-server.ts`: the floor. */
@@ -127,7 +131,7 @@ async function startChild(
     if (hasEnded(child)) throw new Error(`the server ended by itself:\n${tailOf(logPath)}`);
     await stopped(child);
   };
-  return { pid, logPath, port, readyMs, stop };
+  return { pid, helperPids: [], logPath, port, readyMs, stop };
 }
 
 function hasEnded(child: ChildProcess): boolean {

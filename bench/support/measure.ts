@@ -74,7 +74,7 @@ async function timedUp(child: Child, script: UpScript): Promise<Run> {
 export async function measureReplay(servers: Servers, replay: Replay, runs: number): Promise<ReplayFigures> {
   const measured: Run[] = [];
   const floors: Run[] = [];
-  const bystanders = new Bystanders([servers.server.pid, servers.floor.pid]);
+  const bystanders = new Bystanders([servers.server.pid, servers.floor.pid], servers.server.helperPids);
   resetPeakRss(servers.server.pid);
   for (let run = 0; run < runs; run++) {
     const script = scriptOf({ ...replay, stack: freshStack(), kind: "creates" });
@@ -141,7 +141,7 @@ export async function measureClients(
   const clients = await openAll(server);
   await updatesPerSecond(clients, input.seconds); // warm
   resetPeakRss(server.pid);
-  const bystanders = new Bystanders([server.pid, floor.pid]);
+  const bystanders = new Bystanders([server.pid, floor.pid], server.helperPids);
   const cpuBefore = cpuSecondsOf(server.pid);
   const startedMs = performance.now();
   const rate = await updatesPerSecond(clients, input.seconds);

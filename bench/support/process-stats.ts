@@ -17,6 +17,22 @@ export function cpuSecondsOf(pid: number): number {
   return nanoseconds / NS_PER_SECOND;
 }
 
+/** A process and all that it started: Postgres has one for each connection. */
+export function familyOf(pid: number): number[] {
+  const childrenOf = (parent: number) =>
+    readdirSync(`/proc/${parent}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${parent}/task/${thread}/children`, "utf8").trim().split(/\s+/).filter(Boolean),
+    );
+  return [pid, ...childrenOf(pid).flatMap((child) => familyOf(Number(child)))];
+}
+
+/** The same for a family; who ends meanwhile is left out. */
+export function cpuSecondsOfFamily(pid: number): number {
+  let seconds = 0;
+  for (const member of familyOf(pid)) seconds += cpuSecondsOf(member);
+  return seconds;
+}
+
 function statusBytes(pid: number, name: string): number {
   const line = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"));
   if (line === null) throw new Error(`/proc/${pid}/status has no ${name}`);
@@ -57,9 +73,12 @@ export class Bystanders {
   readonly #busySeconds = machineBusySeconds();
   readonly #ownSeconds: number;
 
-  /** `pids` beside our own. */
-  constructor(pids: readonly number[]) {
+  readonly #families: readonly number[];
+
+  /** `pids` beside our own; `families` with all that they start. */
+  constructor(pids: readonly number[], families: readonly number[] = []) {
     this.#pids = pids;
+    this.#families = families;
     this.#ownSeconds = this.#own();
   }
 
@@ -70,6 +89,7 @@ export class Bystanders {
   }
 
   #own(): number {
-    return [process.pid, ...this.#pids].reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+    const own = [process.pid, ...this.#pids].reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+    return this.#families.reduce((sum, pid) => sum + cpuSecondsOfFamily(pid), own);
   }
 }
