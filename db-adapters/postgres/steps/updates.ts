@@ -35,10 +35,20 @@ const LOCKED = `s as (select s.* from stack s join organization o on o.id = s.or
     where s.name = $2 and s.project = $3 and o.name = $4 and s.deleted_ms is null for no key update of s),
   u as (select u.* from stack_update u join s on s.id = u.stack_id where u.id = $1 for no key update of u)`;
 
-/** Real updates take the stack's lock and the next version, dry runs look only. */
+/**
+ * Real updates take the stack's lock and the next version, dry runs look only. $10 is null or the new tags; their
+ * names and values ($11, $12) go to `stack_tag` where they differ.
+ */
 const BEGIN = `taken as (
-    update stack t set version = t.version + 1, active_update_id = free.id, running_update_id = free.id
-    from free where t.id = free.stack_id and free.dry_run = 0 returning t.version),
+    update stack t set version = t.version + 1, active_update_id = free.id, running_update_id = free.id,
+      tags = coalesce($10::text, t.tags)
+    from free where t.id = free.stack_id and free.dry_run = 0 returning t.id, t.version),
+  retagged as (select taken.id from taken join s on s.id = taken.id where s.tags <> $10),
+  untagged as (delete from stack_tag t using retagged where t.stack_id = retagged.id and t.name <> all($11::text[])),
+  tagged as (
+    insert into stack_tag (stack_id, name, value) select retagged.id, n.name, n.value
+    from retagged, unnest($11::text[], $12::text[]) as n (name, value)
+    on conflict (stack_id, name) do update set value = excluded.value where stack_tag.value <> excluded.value),
   begun as (
     update stack_update t set status = 'running', started_ms = $5,
       version = coalesce((select version from taken), s.version), base_version = s.state_version,
@@ -46,14 +56,17 @@ const BEGIN = `taken as (
       cli_version = coalesce($9, t.cli_version), revision = t.revision + 1
     from free join s on s.id = free.stack_id where t.id = free.id returning t.version)`;
 
-/** Which updates may begin without a closer look: $10 is null, or the tags that the stack has already. */
+/** Which updates may begin without a closer look. */
 const FREE = `free as (select u.id, u.stack_id, u.dry_run from u join s on s.id = u.stack_id
-    where u.status = 'not started' and (u.dry_run = 1
-      or (s.running_update_id is null and ($10::text is null or s.tags = $10))))`;
+    where u.status = 'not started' and (u.dry_run = 1 or s.running_update_id is null))`;
 
 function startValues(input: Start): Value[] {
-  const { ref, nowMs, leaseTokenHash, leaseExpiresMs, journalVersion, cliVersion } = input;
-  return [...refValues(ref), nowMs, leaseTokenHash, leaseExpiresMs, journalVersion, cliVersion];
+  const { ref, nowMs, leaseTokenHash, leaseExpiresMs, journalVersion, cliVersion, tags } = input;
+  return [
+    ...refValues(ref),
+    ...[nowMs, leaseTokenHash, leaseExpiresMs, journalVersion, cliVersion],
+    ...[tags === null ? null : JSON.stringify(tags), Object.keys(tags ?? {}), Object.values(tags ?? {})],
+  ];
 }
 
 /** The plain case in one statement: not started, nobody holds the stack. Null says nothing was done. */
@@ -61,7 +74,6 @@ async function startAtOnce(sql: Sql, input: Start): Promise<Started | null> {
   const row = await sql.change<{ version: number }>(
     `with ${LOCKED}, ${FREE}, ${BEGIN} select version from begun`,
     ...startValues(input),
-    input.tags === null ? null : JSON.stringify(input.tags),
   );
   if (row === null) return null;
   return { kind: "started", version: row.version, journalVersion: input.journalVersion };
@@ -77,12 +89,11 @@ function grantAgain(tx: Transaction, update: UpdateRow, input: Start): Started {
   return { kind: "started", version: update.version ?? 0, journalVersion: update.journal_version };
 }
 
-async function begin(tx: Transaction, update: UpdateRow, input: Start): Promise<Started> {
+async function begin(tx: Transaction, input: Start): Promise<Started> {
   const row = await tx.get<{ version: number }>(
     `with ${LOCKED}, free as (select id, stack_id, dry_run from u), ${BEGIN} select version from begun`,
     ...startValues(input),
   );
-  if (update.dry_run === 0 && input.tags !== null) writeTags(tx, update.stack_id, input.tags);
   return { kind: "started", version: row?.version ?? 0, journalVersion: input.journalVersion };
 }
 
@@ -110,7 +121,7 @@ async function startWithCare(tx: Transaction, input: Start): Promise<Started> {
     case "restart":
       return grantAgain(tx, update, input);
     case "start":
-      return begin(tx, update, input);
+      return begin(tx, input);
     default:
       return decision satisfies never;
   }

@@ -7,6 +7,7 @@ import {
   type MakeDatabase,
   NOW_MS,
   nameOf,
+  ORG,
   refOf,
   tally,
   times,
@@ -71,6 +72,22 @@ export function describeUpdates(make: MakeDatabase): void {
       await fixture.createStack("dev", { tags: { a: "b" } });
       await fixture.start(await fixture.createUpdate("u1"));
       expect((await fixture.stack()).tags).toEqual({ a: "b" });
+    });
+
+    it("lists the stack by the tags that it was started with, and no longer by those before", async () => {
+      const fixture = await Fixture.make(make);
+      await fixture.createStack("dev", { tags: { same: "1", changed: "1", gone: "1" } });
+      await fixture.start(await fixture.createUpdate("u1"), {
+        tags: { same: "1", changed: "2", added: "1" },
+      });
+      const found = async (tagName: string, tagValue?: string) => {
+        const filter = { organizations: [ORG], tagName, ...(tagValue === undefined ? {} : { tagValue }) };
+        return (await fixture.db.listStacks(filter, { after: null, limit: 9 })).length;
+      };
+      expect([await found("same", "1"), await found("changed", "2"), await found("added")]).toEqual([
+        1, 1, 1,
+      ]);
+      expect([await found("changed", "1"), await found("gone")]).toEqual([0, 0]);
     });
 
     it("runs dry runs beside everything, without a trace on the stack", async () => {
