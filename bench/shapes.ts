@@ -3,12 +3,12 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Child, makeTempDir, startNullServer, startServer } from "./support/child.ts";
+import { type Child, makeTempDir, startNullServer } from "./support/child.ts";
 import { aim, mebibytes, ms, table } from "./support/format.ts";
 import { describeMachine, machineOf } from "./support/machine.ts";
 import { measureClients, measureReplay, type Replay, type ReplayFigures } from "./support/measure.ts";
 import { cpuSecondsOfFamily } from "./support/process-stats.ts";
-import { type Services, startServices } from "./support/services.ts";
+import { type Shape, shapeNames, startShape } from "./support/shapes.ts";
 
 const HELP = `node bench/shapes.ts [options]
   --shapes sqlite,postgres
@@ -47,33 +47,6 @@ const HEADER = [
 ];
 
 const journal: Omit<Replay, "count"> = { how: "journal", batchSize: Number(options.batch), eventsEvery: 100 };
-
-interface Shape {
-  readonly name: string;
-  readonly server: Child;
-  stop(): Promise<void>;
-}
-
-async function startShape(name: string, dir: string): Promise<Shape> {
-  let services: Services | null = null;
-  if (name === "postgres") {
-    services = await startServices();
-    console.error(services.description);
-  } else if (name !== "sqlite") throw new Error(`--shapes: ${name}`);
-  const server = await startServer({
-    dataDir: join(dir, name),
-    env: services?.env ?? {},
-    helperPids: services?.pids ?? [],
-    ...(options["cpu-prof"] === undefined
-      ? {}
-      : { nodeFlags: ["--cpu-prof", `--cpu-prof-dir=${join(options["cpu-prof"], name)}`] }),
-  });
-  const stop = async () => {
-    await server.stop();
-    await services?.stop();
-  };
-  return { name, server, stop };
-}
 
 function runsOf(count: number): number {
   return options.runs === undefined
@@ -129,8 +102,14 @@ else {
   const dir = makeTempDir();
   console.error(describeMachine(machineOf(dir)));
   const floor = await startNullServer();
-  for (const name of options.shapes.split(",")) {
-    const shape = await startShape(name, dir);
+  for (const name of shapeNames(options.shapes)) {
+    const profile = options["cpu-prof"];
+    const shape = await startShape({
+      ...{ name, dir },
+      ...(profile === undefined
+        ? {}
+        : { nodeFlags: ["--cpu-prof", `--cpu-prof-dir=${join(profile, name)}`] }),
+    });
     await measureShape(shape, floor);
     await shape.stop();
   }

@@ -2,11 +2,9 @@ import type { StateDocument } from "../../contract.ts";
 import { type StackRow, type StackViewRow, stackOf } from "../rows.ts";
 import type { Sql, Transaction, Value } from "../sql.ts";
 import { auditValues, INSERT_AUDIT } from "./audit.ts";
+import { COLUMNS, listStacks, RUNNING } from "./stack-list.ts";
 import { isMarked } from "./states.ts";
 import type { StepsOf } from "./types.ts";
-
-const COLUMNS = `s.*, r.kind as running_kind, r.actor as running_actor, r.started_ms as running_started_ms`;
-const RUNNING = "left join stack_update r on r.id = s.running_update_id";
 
 /** A live stack, locked until the end of the transaction; whatever changes a stack comes past here. */
 export function lockStack(tx: Transaction, stackId: string): Promise<StackRow | null> {
@@ -31,21 +29,6 @@ export function documentValues(document: StateDocument | null): Value[] {
   if (document === null) return [null, null, null, null, null, null];
   const { blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems } = document;
   return [blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems];
-}
-
-type StackFilter = { project?: string; tagName?: string; tagValue?: string };
-
-/** Conditions on `s` beyond its organization; pushes what they compare with. */
-function wheresOf(filter: StackFilter, values: Value[]): string {
-  const wheres: string[] = [];
-  const mark = (value: string) => `$${values.push(value)}`;
-  if (filter.project !== undefined) wheres.push(`and s.project = ${mark(filter.project)}`);
-  if (filter.tagName !== undefined) {
-    const tag = `select from stack_tag t where t.stack_id = s.id and t.name = ${mark(filter.tagName)}`;
-    const value = filter.tagValue === undefined ? "" : ` and t.value = ${mark(filter.tagValue)}`;
-    wheres.push(`and exists (${tag}${value})`);
-  }
-  return wheres.join(" ");
 }
 
 export function stackSteps(
@@ -87,23 +70,7 @@ export function stackSteps(
       return row === null ? null : stackOf(row);
     },
 
-    async listStacks(filter, { after, limit }) {
-      const [organization = "", project = "", stack = ""] = (after ?? "").split("/");
-      const values: Value[] = [filter.organizations, organization, project, stack, limit];
-      const wheres = wheresOf(filter, values);
-      // A page of each organization by its index, in order of their names: the walk ends with the page.
-      const rows = await sql.all<StackViewRow>(
-        `select s.*, o.name as organization from
-           (select id, name from organization where name = any($1::text[]) and name >= $2 order by name) o
-         cross join lateral (select ${COLUMNS} from stack s ${RUNNING}
-           where s.organization_id = o.id and s.deleted_ms is null and (s.project, s.name) >
-             (case when o.name = $2 then $3 else '' end, case when o.name = $2 then $4 else '' end) ${wheres}
-           order by s.project, s.name limit $5) s
-         order by o.name, s.project, s.name limit $5`,
-        ...values,
-      );
-      return rows.map(stackOf);
-    },
+    listStacks: (filter, page) => listStacks(sql, filter, page),
 
     async projectExists(organization, project) {
       const row = await sql.get(

@@ -1,15 +1,10 @@
-import type { Stack, StackName } from "../../contract.ts";
 import { type StackRow, type StackViewRow, stackOf } from "../rows.ts";
-import type { Sql, Value } from "../sql.ts";
+import type { Sql } from "../sql.ts";
 import { insertAudit } from "./audit.ts";
 import { findOrganizationId } from "./organizations.ts";
+import { listStacks, VIEW } from "./stack-list.ts";
 import { insertState, isMarked } from "./states.ts";
 import type { StepsOf } from "./sync.ts";
-
-const VIEW = `select s.*, o.name as organization, r.kind as running_kind, r.actor as running_actor,
-  r.started_ms as running_started_ms
-  from stack s join organization o on o.id = s.organization_id
-  left join stack_update r on r.id = s.running_update_id`;
 
 /** A live stack by id; a deleted one is invisible to every step but the purge. */
 export function findStackRow(sql: Sql, stackId: string): StackRow | null {
@@ -33,37 +28,6 @@ export function writeTags(sql: Sql, stackId: string, tags: Readonly<Record<strin
   sql.run("delete from stack_tag where stack_id = ?", stackId);
   for (const [name, value] of Object.entries(tags))
     sql.insert("stack_tag", { stack_id: stackId, name, value });
-}
-
-type StackFilter = { project?: string; tagName?: string; tagValue?: string };
-
-/** The names of one organization's stacks after (project, stack), by its index or by the tag's. */
-function listInOrganization(
-  sql: Sql,
-  organizationId: string,
-  filter: StackFilter,
-  after: { project: string; stack: string },
-  limit: number,
-): StackViewRow[] {
-  const wheres = ["s.organization_id = ?", "s.deleted_ms is null", "(s.project, s.name) > (?, ?)"];
-  const values: Value[] = [organizationId, after.project, after.stack];
-  if (filter.project !== undefined) {
-    wheres.push("s.project = ?");
-    values.push(filter.project);
-  }
-  if (filter.tagName !== undefined) {
-    const value = filter.tagValue === undefined ? "" : " and value = ?";
-    wheres.push(`s.id in (select stack_id from stack_tag where name = ?${value})`);
-    values.push(filter.tagName);
-    if (filter.tagValue !== undefined) values.push(filter.tagValue);
-  }
-  const text = `${VIEW} where ${wheres.join(" and ")} order by s.project, s.name limit ?`;
-  return sql.all<StackViewRow>(text, ...values, limit);
-}
-
-function splitKey(after: string | null): StackName {
-  const [organization = "", project = "", stack = ""] = (after ?? "").split("/");
-  return { organization, project, stack };
 }
 
 export function stackSteps(
@@ -102,19 +66,7 @@ export function stackSteps(
       return row === null ? null : stackOf(row);
     },
 
-    listStacks(filter, { after, limit }) {
-      const start = splitKey(after);
-      const stacks: Stack[] = [];
-      for (const organization of [...new Set(filter.organizations)].sort()) {
-        if (stacks.length >= limit) break;
-        if (organization < start.organization) continue;
-        const id = findOrganizationId(sql, organization);
-        if (id === null) continue;
-        const from = organization === start.organization ? start : { project: "", stack: "" };
-        stacks.push(...listInOrganization(sql, id, filter, from, limit - stacks.length).map(stackOf));
-      }
-      return stacks;
-    },
+    listStacks: (filter, page) => listStacks(sql, filter, page),
 
     projectExists(organization, project) {
       const id = findOrganizationId(sql, organization);

@@ -117,6 +117,32 @@ export function describeStacks(make: MakeDatabase): void {
       expect(await list({ ...BOTH, project: "api", tagName: "team" })).toEqual([]);
     });
 
+    it("filters and pages in the same way by a tag that more than a thousand have", async () => {
+      const { db, list } = await withMany();
+      const numbers = Array.from({ length: 1_002 }, (_, index) => String(index).padStart(4, "0"));
+      await Promise.all(
+        numbers.map((number, index) =>
+          db.createStack({
+            id: number,
+            name: { organization: ORG, project: index < 2 ? "api" : "many", stack: `n${number}` },
+            ...{ tags: { many: index % 2 === 0 ? "even" : "odd", env: "dev" }, state: null, nowMs: NOW_MS },
+          }),
+        ),
+      );
+      const tag = { ...BOTH, tagName: "many" };
+      expect(await list(tag, 3)).toEqual(["0000", "0001", "0002"]);
+      expect(await list(tag, 3, "acme/many/n0002")).toEqual(["0003", "0004", "0005"]);
+      expect(await list({ ...BOTH, project: "api", tagName: "env", tagValue: "dev" })).toEqual([
+        "0000",
+        "0001",
+      ]);
+      expect(await list({ ...BOTH, tagName: "env", tagValue: "dev" }, 4, "acme/many/n1000")).toEqual([
+        "1001",
+        "acme/web/dev",
+      ]);
+      expect(await list({ ...tag, tagValue: "odd" }, 2)).toEqual(["0001", "0003"]);
+    });
+
     it("continues after a stack that is gone", async () => {
       const { db, list } = await withMany();
       await db.deleteStack({ stackId: "acme/web/dev", force: false, nowMs: NOW_MS });
