@@ -205,6 +205,8 @@ export interface StateDocument {
   readonly resourceTotal: number;
   /** What verification found wrong, as JSON (a list of {code, message}); null for a sound document. */
   readonly problems: string | null;
+  /** The stored bytes themselves when they are few; null when they are in the blob. A checkpoint has none. */
+  readonly sealed: Uint8Array | null;
 }
 
 export interface StateVersion extends StateDocument {

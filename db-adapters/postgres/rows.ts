@@ -80,6 +80,7 @@ export function documentOf(row: Omit<StateRow, "superseded">): StateDocument {
     resourceCount: row.resource_count,
     resourceTotal: row.resource_total,
     problems: row.problems,
+    sealed: row.sealed,
   };
 }
 

@@ -208,6 +208,8 @@ export const state_version = pgTable(
     problems: text(),
     /** 1 once a newer version is current: idle stacks' only versions stay out of the retention sweep's way. */
     superseded: integer().notNull().default(0),
+    /** The sealed document itself when it is small: then there is no blob of that key. */
+    sealed: bytea(),
   },
   (t) => [
     primaryKey({ columns: [t.stack_id, t.version] }),

@@ -1,10 +1,12 @@
-/** The main thread's side: a `Database` whose calls are messages to the worker. */
-import { getCompileCacheDir } from "node:module";
-import { Worker } from "node:worker_threads";
+/** The caller's side: a `Database` whose calls are messages to whoever owns the connection. */
 import { type Database, DatabaseReadOnlyError, DatabaseUnavailableError } from "../contract.ts";
+import type { Channel } from "./channel.ts";
 import { SchemaTooNewError } from "./errors.ts";
+import { openInline } from "./inline-channel.ts";
 import type { Answer, Commit, Failure, Message, Request, StepRequest, WorkerInput } from "./protocol.ts";
 import { STEP_NAMES } from "./steps/index.ts";
+import type { Thread } from "./thread.ts";
+import { openThread } from "./thread-channel.ts";
 
 /** Told of each commit: how many writes shared it and how long it took, the fsync included. */
 export type CommitObserver = (batchSize: number, durationMs: number) => void;
@@ -33,36 +35,31 @@ function errorOf(failure: Failure): Error {
   }
 }
 
-/** A view of a larger buffer (a slice of a socket's) would be copied with all of that buffer. */
-function compact(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  let copy: Record<string, unknown> | null = null;
-  for (const [key, member] of Object.entries(value))
-    if (member instanceof Uint8Array && member.byteLength < member.buffer.byteLength) {
-      copy ??= { ...value };
-      copy[key] = new Uint8Array(member);
-    }
-  return copy ?? value;
-}
-
-class WorkerClient {
-  readonly #worker: Worker;
+class Client {
   readonly #onCommit: CommitObserver | undefined;
   readonly #pending = new Map<number, Pending>();
+  #channel: Channel | null = null;
   #lastId = 0;
   /** Why calls are refused; null while they are not. */
   #closed: string | null = null;
 
-  constructor(worker: Worker, onCommit: CommitObserver | undefined) {
-    this.#worker = worker;
+  constructor(onCommit: CommitObserver | undefined) {
     this.#onCommit = onCommit;
-    worker.on("message", (message: Message) => this.#receive(message));
-    worker.on("error", (error) => this.#fail(`the database thread died: ${String(error)}`));
-    worker.on("exit", () => this.#fail("the database is closed"));
+  }
+
+  /** @throws SchemaTooNewError | DatabaseUnavailableError */
+  async open(input: WorkerInput, thread: Thread): Promise<void> {
+    const events = {
+      onMessage: (message: Message) => this.#receive(message),
+      onEnd: (why: string) => this.#fail(why),
+    };
+    const opening = thread === "own" ? await openThread(input, events) : openInline(input, events);
+    if ("failure" in opening) throw errorOf(opening.failure);
+    this.#channel = opening.channel;
   }
 
   call(step: StepRequest["step"], args: readonly unknown[]): Promise<unknown> {
-    return this.#post({ step, args: args.length === 1 ? [compact(args[0])] : args });
+    return this.#post({ step, args });
   }
 
   async close(): Promise<void> {
@@ -70,7 +67,7 @@ class WorkerClient {
     const done = this.#post({ step: "close" });
     this.#closed = "the database is closed";
     await done;
-    await this.#worker.terminate();
+    await this.#channel?.end();
   }
 
   #post(request: Omit<StepRequest, "id"> | { step: "close" }): Promise<unknown> {
@@ -80,8 +77,8 @@ class WorkerClient {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#worker.postMessage({ id, ...request } satisfies Request); // throws what can't be cloned
-      this.#pending.set(id, { resolve, reject });
+      this.#pending.set(id, { resolve, reject }); // first: the answer may come before `post` returns
+      this.#channel?.post({ id, ...request } satisfies Request);
     });
   }
 
@@ -109,34 +106,16 @@ class WorkerClient {
   }
 }
 
-/** Waits for the worker's first word: opened, or why not. */
-async function whenOpened(worker: Worker): Promise<void> {
-  const message = await new Promise<Message>((resolve, reject) => {
-    worker.once("message", resolve);
-    worker.once("error", reject);
-    worker.once("exit", () => reject(new DatabaseUnavailableError("the database thread ended at its start")));
-  });
-  if (message.kind !== "refused") return;
-  await worker.terminate();
-  throw errorOf(message.failure);
-}
-
 /**
- * Starts the thread, opens the file there and brings its schema up to date.
+ * Opens the file, in a thread of its own or in the caller's, and brings its schema up to date.
  * @throws SchemaTooNewError | DatabaseUnavailableError
  */
-export async function startAdapter(input: WorkerInput, onCommit?: CommitObserver): Promise<Database> {
-  // A thread doesn't inherit the main thread's compile cache: without it, stripping types doubles its start.
-  const cacheDir = getCompileCacheDir();
-  const env = cacheDir === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: cacheDir };
-  // The bundle keeps all its entries in one folder (scripts/build.ts).
-  const entry = new URL(
-    import.meta.url.endsWith(".ts") ? "./worker.ts" : "./sqlite-worker.js",
-    import.meta.url,
-  );
-  const worker = new Worker(entry, { workerData: input, name: "sqlite", env });
-  await whenOpened(worker);
-  const client = new WorkerClient(worker, onCommit);
+export async function startAdapter(
+  input: WorkerInput,
+  options: { readonly thread: Thread; readonly onCommit?: CommitObserver | undefined },
+): Promise<Database> {
+  const client = new Client(options.onCommit);
+  await client.open(input, options.thread);
   const steps = [...STEP_NAMES, "describe", "ping"] as const;
   const entries = steps.map((step) => [step, (...args: unknown[]) => client.call(step, args)] as const);
   // STEP_KINDS names every step of the contract, and the worker's steps are typed by it.

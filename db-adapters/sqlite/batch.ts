@@ -8,7 +8,7 @@ import { refusalOf } from "../bulk-tables.ts";
 import type { Fence } from "./fence.ts";
 import type { Answer, Commit, Failure, StepRequest } from "./protocol.ts";
 import type { Connection } from "./sql.ts";
-import { STEP_KINDS } from "./steps/index.ts";
+import { isWriteStep } from "./steps/index.ts";
 import type { Steps } from "./steps/sync.ts";
 
 /** What the connection itself answers. */
@@ -16,6 +16,9 @@ export interface OwnSteps {
   describe(): Record<string, string>;
   ping(): void;
 }
+
+/** Called once for the reads of a batch and once for its writes. */
+export type SendAnswers = (answers: Answer[], commit: Commit | null) => void;
 
 type AnyStep = (...args: readonly unknown[]) => unknown;
 
@@ -44,8 +47,7 @@ export class Batches {
     this.#fence = fence;
   }
 
-  /** Runs one batch; `send` is called once for the reads and once for the writes. */
-  run(requests: readonly StepRequest[], send: (answers: Answer[], commit: Commit | null) => void): void {
+  run(requests: readonly StepRequest[], send: SendAnswers): void {
     const writes = requests.filter(isWrite);
     if (writes.length < requests.length) {
       const reads = requests.filter((request) => !isWrite(request));
@@ -108,6 +110,6 @@ export class Batches {
   }
 }
 
-function isWrite(request: StepRequest): boolean {
-  return request.step !== "describe" && request.step !== "ping" && STEP_KINDS[request.step] === "write";
+function isWrite({ step }: StepRequest): boolean {
+  return isWriteStep(step);
 }

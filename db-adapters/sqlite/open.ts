@@ -5,6 +5,7 @@ import { type CommitObserver, startAdapter } from "./adapter.ts";
 import type { FenceHandle } from "./fence.ts";
 import { type FileSystem, fileSystemOf } from "./file-system.ts";
 import { type AskedJournalMode, chooseJournaling, type Synchronous } from "./journal-mode.ts";
+import { chooseThread, type Thread } from "./thread.ts";
 
 export interface SqliteOptions {
   /** The database file; its folder is made when it isn't there. */
@@ -18,6 +19,8 @@ export interface SqliteOptions {
   readonly busyWaitMs?: number;
   /** From `acquireInstance`: without the right to write, no commit happens. */
   readonly fence?: FenceHandle;
+  /** Chosen by the file system and its fsync when absent. */
+  readonly thread?: Thread;
   readonly onCommit?: CommitObserver;
   readonly log?: (line: SqliteLogLine) => void;
 }
@@ -40,11 +43,12 @@ export async function openSqlite(options: SqliteOptions): Promise<Database> {
   mkdirSync(dirname(path), { recursive: true });
   const fileSystem = options.fileSystem ?? fileSystemOf(dirname(path));
   const journaling = chooseJournaling(options.journalMode ?? "auto", fileSystem, options.synchronous);
+  const thread = options.thread ?? chooseThread(journaling.journalMode, dirname(path));
   const database = await startAdapter(
     { path, journaling, busyWaitMs: options.busyWaitMs ?? BUSY_WAIT_MS, fence: options.fence ?? null },
-    options.onCommit,
+    { thread, onCommit: options.onCommit },
   );
   const openedMs = Math.round(performance.now() - startedMs);
-  options.log?.({ level: "info", msg: "SQLite opened", path, ...journaling, openedMs });
+  options.log?.({ level: "info", msg: "SQLite opened", path, ...journaling, thread, openedMs });
   return database;
 }

@@ -198,6 +198,8 @@ export const state_version = sqliteTable(
     problems: text(),
     /** 1 once a newer version is current: idle stacks' only versions stay out of the retention sweep's way. */
     superseded: integer().notNull().default(0),
+    /** The sealed document itself when it is small: then there is no blob of that key. */
+    sealed: blob({ mode: "buffer" }),
   },
   (t) => [
     primaryKey({ columns: [t.stack_id, t.version] }),

@@ -115,7 +115,7 @@ async function afterFinish(ctx: Context, input: FoldInput, folded: Folded): Prom
 /** A document that did not become a version and isn't the checkpoint that a row still names. */
 async function dropDocument(ctx: Context, input: FoldInput, state: FoldedState): Promise<void> {
   if (state.kind !== "document" || state.document.blobKey === input.checkpoint?.blobKey) return;
-  await ctx.documents.delete(state.document.blobKey);
+  await ctx.documents.delete(state.document);
 }
 
 /** The state that an update leaves: its journal replayed, else its last checkpoint, else what was before. */
@@ -142,7 +142,7 @@ async function replay(
     base:
       base === null
         ? null
-        : { sizeBytes: base.sizeBytes, open: () => ctx.documents.open(input.stackId, base.blobKey) },
+        : { sizeBytes: base.sizeBytes, open: () => ctx.documents.open(input.stackId, base) },
     batches: await readJournal(ctx, input),
     cliVersion,
     now: new Date(ctx.nowMs()),
@@ -152,7 +152,10 @@ async function replay(
     ctx.log.warn({ updateId: input.updateId, stackId: input.stackId, warning }, "replayed with a warning");
   }
   const stream = readDocument("untyped", replayed.document());
-  const blob = await ctx.documents.put(input.stackId, stream.document, { maxBytes: REPLAYED_BYTES_MAX });
+  const blob = await ctx.documents.put(input.stackId, stream.document, {
+    maxBytes: REPLAYED_BYTES_MAX,
+    inRow: true,
+  });
   const { summary } = stream.result();
   const document: StateDocument = {
     ...blob,

@@ -77,7 +77,7 @@ export async function saveCheckpoint(
   if (stored.document === null) return;
   const { sequenceNumber } = stored.body;
   if (shape === "verbatim" && sequenceNumber === null) {
-    await ctx.documents.delete(stored.document.blobKey);
+    await ctx.documents.delete(stored.document);
     throw new AppError("INVALID_REQUEST", {}, { detail: "sequenceNumber is missing" });
   }
   await commitCheckpoint(ctx, claim, {
@@ -102,7 +102,7 @@ export async function saveDelta(ctx: Context, claim: LeaseClaim, body: Uint8Arra
     if (base.sequence !== null && delta.sequenceNumber < base.sequence) return;
     const isRepeat = base.sequence === delta.sequenceNumber && base.sha256 === delta.checkpointHash;
     if (isRepeat) return;
-    const patched = applyDelta(await ctx.documents.open(stackId, base.blobKey), delta.edits);
+    const patched = applyDelta(await ctx.documents.open(stackId, base), delta.edits);
     const { document } = await storeDocument(ctx, stackId, "untyped", patched);
     if (document === null) throw new AppError("INVALID_DELTA");
     await acceptPatched(ctx, claim, document, delta);
@@ -119,7 +119,7 @@ async function acceptPatched(
   delta: { readonly checkpointHash: string; readonly sequenceNumber: number },
 ): Promise<void> {
   if (document.sha256 !== delta.checkpointHash.toLowerCase()) {
-    await ctx.documents.delete(document.blobKey);
+    await ctx.documents.delete(document);
     throw new AppError("INVALID_DELTA", {}, { detail: "the result has another SHA-256" });
   }
   await commitCheckpoint(ctx, claim, { ...document, sequence: delta.sequenceNumber });
@@ -129,16 +129,16 @@ async function commitCheckpoint(ctx: Context, claim: LeaseClaim, checkpoint: Che
   const outcome = await ctx.db.saveCheckpoint({ ...claim, checkpoint, nowMs: ctx.nowMs() });
   switch (outcome.kind) {
     case "saved":
-      if (outcome.replacedBlobKey !== null) await ctx.documents.delete(outcome.replacedBlobKey);
+      if (outcome.replacedBlobKey !== null) await ctx.blobs.delete(outcome.replacedBlobKey);
       return;
     case "already_saved":
-      await ctx.documents.delete(checkpoint.blobKey);
+      await ctx.documents.delete(checkpoint);
       return;
     case "sequence_gap":
-      await ctx.documents.delete(checkpoint.blobKey);
+      await ctx.documents.delete(checkpoint);
       throw new AppError("SEQUENCE_GAP", { last: outcome.lastSequence });
     case "lease_refused":
-      await ctx.documents.delete(checkpoint.blobKey);
+      await ctx.documents.delete(checkpoint);
       throw leaseExpired(claim, outcome.why);
     default:
       outcome satisfies never;

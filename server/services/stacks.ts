@@ -46,7 +46,7 @@ export async function createStack(
     nowMs: ctx.nowMs(),
   });
   if (outcome === "created") return;
-  if (state !== null) await ctx.documents.delete(state.blobKey);
+  if (state !== null) await ctx.documents.delete(state);
   throw new AppError(outcome === "exists" ? "STACK_EXISTS" : "ORGANIZATION_NOT_FOUND");
 }
 
@@ -58,7 +58,7 @@ async function storeInitialState(
   const body = (async function* () {
     yield state;
   })();
-  return (await storeDocument(ctx, stackId, "untyped", body)).document;
+  return (await storeDocument(ctx, stackId, "untyped", body, { inRow: true })).document;
 }
 
 /** Every stack the caller may see, in pages. `after` is what the page before ended with. */
@@ -166,7 +166,7 @@ export async function renameStack(
     nowMs: ctx.nowMs(),
   });
   if (outcome === "renamed") return;
-  if (state !== null) await ctx.documents.delete(state.blobKey);
+  if (state !== null) await ctx.documents.delete(state);
   throw new AppError(RENAME_ERRORS[outcome], { stackId: stack.id });
 }
 
@@ -187,7 +187,7 @@ async function renamedState(ctx: Context, stack: Stack, to: StackName): Promise<
     project: to.project,
     stack: to.stack,
   });
-  return (await storeDocument(ctx, stack.id, "untyped", renamed)).document;
+  return (await storeDocument(ctx, stack.id, "untyped", renamed, { inRow: true })).document;
 }
 
 async function* asAsync(bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -1,5 +1,6 @@
 /** Deployment documents: verified and stored on the way in, streamed as they are on the way out. */
 import type { Stack, StackName, StateDocument, StateVersion } from "../../db-adapters/contract.ts";
+import type { StoredDocument } from "../blobs/documents.ts";
 import type { Context } from "../context.ts";
 import {
   type BodyShape,
@@ -19,7 +20,7 @@ export interface StoredBody {
 
 /**
  * Streams a body into the document store and verifies it in the same pass. Bytes first, row later: a crash in
- * between leaves a blob that no row names, which the orphan sweep deletes.
+ * between leaves a blob that no row names, which the orphan sweep deletes. `inRow`: the row can take a small one.
  * @throws AppError INVALID_STATE, with the place that is wrong
  */
 export async function storeDocument(
@@ -27,15 +28,17 @@ export async function storeDocument(
   stackId: string,
   shape: BodyShape,
   bytes: AsyncIterable<Uint8Array>,
+  options: { readonly inRow: boolean } = { inRow: false },
 ): Promise<StoredBody> {
   const stream = readDocument(shape, bytes, { depthMax: ctx.config.jsonDepthMax });
   try {
     const blob = await ctx.documents.put(stackId, stream.document, {
       maxBytes: ctx.config.checkpointBytesMax,
+      ...options,
     });
     const body = stream.result();
     if (!body.hasDeployment && shape === "checkpoint") {
-      await ctx.documents.delete(blob.blobKey);
+      await ctx.documents.delete(blob);
       return { body, document: null };
     }
     return { body, document: withSummary(blob, body) };
@@ -47,15 +50,13 @@ export async function storeDocument(
   }
 }
 
-function withSummary(
-  blob: { readonly blobKey: string; readonly sha256: string; readonly sizeBytes: number },
-  body: DocumentBody,
-): StateDocument {
+function withSummary(blob: StoredDocument, body: DocumentBody): StateDocument {
   const { summary } = body;
   return {
     blobKey: blob.blobKey,
     sha256: blob.sha256,
     sizeBytes: blob.sizeBytes,
+    sealed: blob.sealed,
     resourceCount: summary.resourceCount,
     resourceTotal: summary.resourceTotal,
     problems: summary.problemCount === 0 ? null : JSON.stringify(summary.problems),
@@ -94,7 +95,7 @@ export interface DocumentBytes {
 }
 
 export async function openVersion(ctx: Context, version: StateVersion): Promise<DocumentBytes> {
-  const bytes = await ctx.documents.open(version.stackId, version.blobKey);
+  const bytes = await ctx.documents.open(version.stackId, version);
   return { sizeBytes: version.sizeBytes, bytes };
 }
 
@@ -128,7 +129,7 @@ export async function importState(
 ): Promise<{ updateId: string; warning: string | null }> {
   const stack = await getStack(ctx, access, name);
   if (stack.currentOperation !== null) throw new AppError("STACK_BUSY", { stackId: stack.id });
-  const { document } = await storeDocument(ctx, stack.id, "untyped", bytes);
+  const { document } = await storeDocument(ctx, stack.id, "untyped", bytes, { inRow: true });
   if (document === null) throw new AppError("INVALID_STATE");
   const updateId = ctx.newId();
   const outcome = await ctx.db.importState({
@@ -144,10 +145,10 @@ export async function importState(
       reportProblems(ctx, stack.id, document);
       return { updateId, warning: problemSentence(document, stack.goodVersion) };
     case "update_running":
-      await ctx.documents.delete(document.blobKey);
+      await ctx.documents.delete(document);
       throw new AppError("STACK_BUSY", { stackId: stack.id });
     case "absent":
-      await ctx.documents.delete(document.blobKey);
+      await ctx.documents.delete(document);
       throw new AppError("STACK_NOT_FOUND", { stackId: stack.id });
     default:
       return outcome satisfies never;

@@ -53,7 +53,10 @@ async function hashOf(body: AsyncIterable<Uint8Array>): Promise<{ sha256: string
 
 async function problemOfVersion(target: Target, row: Named): Promise<string | null> {
   try {
-    const body = await target.documents.open(String(row.stack_id), String(row.blob_key));
+    const body = await target.documents.open(String(row.stack_id), {
+      blobKey: String(row.blob_key),
+      sealed: row.sealed instanceof Uint8Array ? row.sealed : null,
+    });
     const { sha256, sizeBytes } = await hashOf(body);
     if (sha256 !== row.sha256) return "has other bytes than its row says";
     return sizeBytes === row.size_bytes ? null : "has another size than its row says";

@@ -50,20 +50,40 @@ describe("document store", () => {
         const plain = deploymentLike(size);
         const stored = await documents.put(STACK, inChunks(plain, chunking), { maxBytes: size });
         const sha256 = createHash("sha256").update(plain).digest("hex");
-        expect(stored).toEqual({ blobKey: expect.any(String), sha256, sizeBytes: size });
+        expect(stored).toEqual({ blobKey: expect.any(String), sealed: null, sha256, sizeBytes: size });
         expect(stored.blobKey.startsWith(stackPrefix(STACK))).toBe(true);
-        expect((await collect(await documents.open(STACK, stored.blobKey))).equals(plain)).toBe(true);
+        expect((await collect(await documents.open(STACK, stored))).equals(plain)).toBe(true);
       }),
       { numRuns: 30 },
     );
     expect((await keysOf(blobs)).length).toBe(30); // each under a key of its own
   });
 
+  it("gives small ones back to be kept in a row, and reads them from there", async () => {
+    const { blobs, documents } = await newStores();
+    const plain = deploymentLike(20_000);
+    const stored = await documents.put(STACK, [plain], { ...ROOMY, inRow: true });
+    expect(stored.sealed?.length).toBeGreaterThan(0);
+    expect(await keysOf(blobs)).toEqual([]);
+    expect((await collect(await documents.open(STACK, stored))).equals(plain)).toBe(true);
+    await expect(documents.open("another-stack", stored)).rejects.toMatchObject({ code: "wrong_key" });
+    await documents.delete(stored); // nothing to delete
+  });
+
+  it("stores what is too large for a row as a blob, whatever was asked", async () => {
+    const { blobs, documents } = await newStores();
+    const plain = randomBytes(40 * 1024);
+    const stored = await documents.put(STACK, inChunks(plain, [1000]), { ...ROOMY, inRow: true });
+    expect(stored.sealed).toBeNull();
+    expect(await keysOf(blobs)).toEqual([stored.blobKey]);
+    expect((await collect(await documents.open(STACK, stored))).equals(plain)).toBe(true);
+  });
+
   it("stores noise as large as the limit allows", async () => {
     const { documents } = await newStores();
     const plain = randomBytes(3 * MIB);
     const { blobKey } = await documents.put(STACK, [plain], { maxBytes: plain.length });
-    expect((await collect(await documents.open(STACK, blobKey))).equals(plain)).toBe(true);
+    expect((await collect(await documents.open(STACK, { blobKey, sealed: null }))).equals(plain)).toBe(true);
   });
 
   it.each([0, 10, 256 * 1024, MIB])(
@@ -95,13 +115,21 @@ describe("document store", () => {
     const { blobKey } = await documents.put(STACK, [randomBytes(MIB)], ROOMY);
     const moved = newDocumentKey(STACK);
     await blobs.put(moved, await blobs.open(blobKey), ROOMY);
-    await expect(documents.open("another-stack", blobKey)).rejects.toMatchObject({ code: "wrong_key" });
-    await expect(documents.open(STACK, moved)).rejects.toMatchObject({ code: "wrong_key" });
-    await expect(documents.open(STACK, newDocumentKey(STACK))).rejects.toThrow(BlobNotFoundError);
+    await expect(documents.open("another-stack", { blobKey, sealed: null })).rejects.toMatchObject({
+      code: "wrong_key",
+    });
+    await expect(documents.open(STACK, { blobKey: moved, sealed: null })).rejects.toMatchObject({
+      code: "wrong_key",
+    });
+    await expect(documents.open(STACK, { blobKey: newDocumentKey(STACK), sealed: null })).rejects.toThrow(
+      BlobNotFoundError,
+    );
     const stranger = createDocumentStore(blobs, newKeyring());
-    await expect(stranger.open(STACK, blobKey)).rejects.toMatchObject({ code: "unknown_key" });
+    await expect(stranger.open(STACK, { blobKey, sealed: null })).rejects.toMatchObject({
+      code: "unknown_key",
+    });
     const heir = createDocumentStore(blobs, createKeyring([newMaster(), master]));
-    expect((await collect(await heir.open(STACK, blobKey))).length).toBe(MIB);
+    expect((await collect(await heir.open(STACK, { blobKey, sealed: null }))).length).toBe(MIB);
   });
 
   it("throws midway, after whole segments, when a later part is damaged or missing", async () => {
@@ -111,16 +139,18 @@ describe("document store", () => {
     const good = await collect(await blobs.open(blobKey));
     for (const bad of [withBitFlipped(good, good.length * 8 - 1), good.subarray(0, -1)]) {
       await blobs.put(blobKey, [bad], ROOMY);
-      await expect(collect(await documents.open(STACK, blobKey))).rejects.toThrow(SealError);
+      await expect(collect(await documents.open(STACK, { blobKey, sealed: null }))).rejects.toThrow(
+        SealError,
+      );
     }
   });
 
   it("deletes, twice too", async () => {
     const { documents } = await newStores();
     const { blobKey } = await documents.put(STACK, [Buffer.from("x")], ROOMY);
-    await documents.delete(blobKey);
-    await documents.delete(blobKey);
-    await expect(documents.open(STACK, blobKey)).rejects.toThrow(BlobNotFoundError);
+    await documents.delete({ blobKey, sealed: null });
+    await documents.delete({ blobKey, sealed: null });
+    await expect(documents.open(STACK, { blobKey, sealed: null })).rejects.toThrow(BlobNotFoundError);
   });
 
   it("streams 300 MB both ways in bounded memory", { timeout: 120_000 }, async () => {

@@ -16,7 +16,7 @@ async function* body(): AsyncGenerator<Uint8Array> {
 
 const stored = await documents.put("stack", body(), { maxBytes: BLOCKS * block.length });
 const hash = createHash("sha256");
-for await (const chunk of await documents.open("stack", stored.blobKey)) hash.update(chunk);
+for await (const chunk of await documents.open("stack", stored)) hash.update(chunk);
 const isSame = hash.digest("hex") === stored.sha256;
 const grownBytes = process.resourceUsage().maxRSS * 1024 - rssBefore;
 process.stdout.write(JSON.stringify({ isSame, sizeBytes: stored.sizeBytes, grownBytes }));

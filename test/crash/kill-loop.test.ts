@@ -127,7 +127,7 @@ async function storedKeys(dataDir: string): Promise<string[]> {
 
 function namedKeys(dataDir: string): string[] {
   const database = new SqliteDatabase(join(dataDir, "statehouse.db"), { readonly: true });
-  const text = `select blob_key from state_version union
+  const text = `select blob_key from state_version where sealed is null union
     select checkpoint_blob_key from stack_update where checkpoint_blob_key is not null`;
   const keys = database.prepare<[], string>(text).pluck().all();
   database.close();

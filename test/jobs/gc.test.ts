@@ -1,4 +1,5 @@
 /** What the sweeps do, seen from outside: through the protocol and the admin API, with a clock of our own. */
+import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -23,6 +24,8 @@ import {
   watchedScheduler,
 } from "./support.ts";
 
+/** Makes a state too large for a row, so that it is a file. */
+const NOISE = randomBytes(40_000).toString("base64");
 const TYPE = "test:index:Thing";
 
 function resource(name: string) {
@@ -42,7 +45,8 @@ const JOURNAL = [
 
 function deployment(...names: string[]) {
   const manifest = { time: "2026-01-01T00:00:00Z", magic: "", version: "" };
-  return { manifest, resources: names.map(resource), metadata: {} };
+  const resources = names.map((name) => ({ ...resource(name), outputs: { noise: NOISE } }));
+  return { manifest, resources, metadata: {} };
 }
 
 async function importInto(stack: StackClient, ...names: string[]): Promise<void> {
@@ -78,7 +82,7 @@ describe("an update whose lease has ended", () => {
     );
     expect(pending).toEqual([{ resource: resource("begun"), type: "creating" }]);
     expect(await results(stack)).toEqual(["2 failed", "1 succeeded"]);
-    expect((await stack.deployment(1)).deployment.resources).toEqual([resource("old")]);
+    expect((await stack.deployment(1)).deployment.resources).toEqual(deployment("old").resources);
     expect(await update.journal(JOURNAL)).toMatchObject({
       status: 403,
       body: { code: 403, message: "The provided update token has expired" },

@@ -1,5 +1,7 @@
 /** Whole transfers between real engines: SQLite and a disk on one side, Postgres and S3 on the other. */
+
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -50,12 +52,22 @@ async function stackOf(server: { url: string }, name: string): Promise<StackClie
   return new StackClient(server, "shop", name).init();
 }
 
+/** A state that doesn't fit in a row: it becomes a blob. */
+async function importLarge(stack: StackClient): Promise<void> {
+  const { version, deployment } = await stack.deployment();
+  const outputs = { noise: randomBytes(60_000).toString("base64") };
+  const resources = deployment.resources.map((resource: object) => ({ ...resource, outputs }));
+  const imported = { version, deployment: { ...deployment, resources } };
+  expect(await stack.send("POST", "/import", imported)).toMatchObject({ status: 200 });
+}
+
 /** Stacks with several versions, secrets, tags, people and tokens. */
 async function fill(server: Served, count = 3): Promise<unknown[]> {
   for (let index = 0; index < count; index += 1) {
     const stack = await stackOf(server, `s${index}`);
     await up(stack, ["a", "b"]);
     await up(stack, ["a", "b", "c"]);
+    await importLarge(stack);
     await stack.send("PATCH", "/tags", { colour: `c${index}` });
   }
   await send(server, "POST", "/api/admin/v1/organizations", { name: "second" });
@@ -88,12 +100,12 @@ describe.each([
 
     const report = await move(from, to, { newUrl: "https://new.example" });
     expect(report).toMatchObject({ outcome: "moved", isResumed: false });
-    expect(report.verification).toMatchObject({ versions: 6, stacks: 3, problems: [] });
+    expect(report.verification).toMatchObject({ versions: 9, stacks: 3, problems: [] });
 
     const second = await serve(to);
     expect(await contentOf(second)).toEqual(content);
     await up(new StackClient(second, "shop", "s0"), ["d"]);
-    expect(await new StackClient(second, "shop", "s0").history()).toHaveLength(3);
+    expect(await new StackClient(second, "shop", "s0").history()).toHaveLength(4);
   });
 
   it("leaves a source that says where it went, also after a restart", async () => {
@@ -256,7 +268,7 @@ describe.each([
       STATEHOUSE_ENCRYPTION_KEY: OTHER_KEY,
       STATEHOUSE_PREVIOUS_ENCRYPTION_KEYS: previous,
     };
-    expect((await move(from, rewrapped)).verification).toMatchObject({ versions: 2, problems: [] });
+    expect((await move(from, rewrapped)).verification).toMatchObject({ versions: 3, problems: [] });
     const second = await serve(rewrapped);
     await up(new StackClient(second, "shop", "s0"), ["e"]);
   });

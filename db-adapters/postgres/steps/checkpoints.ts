@@ -17,6 +17,7 @@ export function checkpointOf(row: UpdateRow): Checkpoint | null {
     resourceCount: row.checkpoint_resource_count ?? 0,
     resourceTotal: row.checkpoint_resource_total ?? 0,
     problems: row.checkpoint_problems,
+    sealed: null,
     sequence: row.checkpoint_sequence,
   };
 }

@@ -18,7 +18,7 @@ const TRIES_MAX = 20;
  * and as locked must be the same, or a batch might have come in between and nothing is done.
  *
  * $1 update, $2 token hash or null, $3 status, $4 ending, $5 revision, $6 now, $7 keep the journal,
- * $8 whether there is a document, $9 to $14 the document.
+ * $8 whether there is a document, $9 to $15 the document.
  */
 const FINISH = `with seen as (select stack_id, revision from stack_update where id = $1),
   s as (select s.id, s.state_version from stack s
@@ -30,9 +30,9 @@ const FINISH = `with seen as (select stack_id, revision from stack_update where 
   real as (select * from ending where dry_run = 0),
   document as (
     select $9::text as blob_key, $10::text as sha256, $11::bigint as size_bytes, $12::integer as resource_count,
-      $13::integer as resource_total, $14::text as problems from real where $8
+      $13::integer as resource_total, $14::text as problems, $15::bytea as sealed from real where $8
     union all
-    select v.blob_key, v.sha256, v.size_bytes, v.resource_count, v.resource_total, v.problems
+    select v.blob_key, v.sha256, v.size_bytes, v.resource_count, v.resource_total, v.problems, v.sealed
     from real join state_version v on v.stack_id = real.stack_id and v.version = real.base_version where not $8),
   closed as (
     update stack_update t set status = $3, ending = $4, ended_ms = $6,
@@ -64,7 +64,7 @@ const FINISH = `with seen as (select stack_id, revision from stack_update where 
     where v.stack_id = real.stack_id and v.version = real.state_version),
   stored as (
     insert into state_version (stack_id, version, update_id, created_ms, blob_key, sha256, size_bytes,
-      resource_count, resource_total, problems)
+      resource_count, resource_total, problems, sealed)
     select real.stack_id, real.version, real.id, $6, d.* from real join document d on true)
   select u.*, exists (select from ending) as is_done from u`;
 
@@ -93,6 +93,7 @@ function baseOf(row: FoldRow): FoldInput["base"] {
     resource_count: row.base_resource_count ?? 0,
     resource_total: row.base_resource_total ?? 0,
     problems: row.base_problems,
+    sealed: row.base_sealed,
     superseded: row.base_superseded ?? 0,
   });
 }
@@ -118,7 +119,8 @@ function foldInputOf(row: FoldRow): FoldInput {
 const FOLD = `select u.*, v.update_id as base_update_id, v.created_ms as base_created_ms,
     v.blob_key as base_blob_key, v.sha256 as base_sha256, v.size_bytes as base_size_bytes,
     v.resource_count as base_resource_count, v.resource_total as base_resource_total,
-    v.problems as base_problems, v.superseded as base_superseded
+    v.problems as base_problems, v.superseded as base_superseded,
+    v.sealed as base_sealed
   from stack_update u join stack s on s.id = u.stack_id and s.deleted_ms is null
   left join state_version v on v.stack_id = u.stack_id and v.version = u.base_version
   where u.id = $1`;

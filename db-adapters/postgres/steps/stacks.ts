@@ -26,9 +26,9 @@ export function writeTags(tx: Transaction, stackId: string, tags: Readonly<Recor
 
 /** A document's columns, in the order that `insert into state_version` names them; all null for none. */
 export function documentValues(document: StateDocument | null): Value[] {
-  if (document === null) return [null, null, null, null, null, null];
-  const { blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems } = document;
-  return [blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems];
+  if (document === null) return [null, null, null, null, null, null, null];
+  const { blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems, sealed } = document;
+  return [blobKey, sha256, sizeBytes, resourceCount, resourceTotal, problems, sealed];
 }
 
 export function stackSteps(
@@ -48,8 +48,9 @@ export function stackSteps(
              from added, unnest($10::text[], $11::text[]) as t (name, value)),
            state as (
              insert into state_version (stack_id, version, update_id, created_ms, blob_key, sha256, size_bytes,
-               resource_count, resource_total, problems)
-             select added.id, 0, null, $5, $12, $13, $14::bigint, $15::integer, $16::integer, $17 from added
+               resource_count, resource_total, problems, sealed)
+             select added.id, 0, null, $5, $12, $13, $14::bigint, $15::integer, $16::integer, $17, $18::bytea
+             from added
              where $12::text is not null)
          select (select id from o) as organization_id, (select id from added) as id`,
         ...[id, name.organization, name.project, name.stack, nowMs, JSON.stringify(tags)],

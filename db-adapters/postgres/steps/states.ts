@@ -37,10 +37,10 @@ function storeChange(tx: Transaction, stack: StackRow, change: Change): number {
            resource_count = coalesce($11, resource_count)
          where id = $2),
        old as (update state_version set superseded = 1
-         where stack_id = $2 and version = $14 and $8::text is not null)
+         where stack_id = $2 and version = $15 and $8::text is not null)
      insert into state_version (stack_id, version, update_id, created_ms, blob_key, sha256, size_bytes,
-       resource_count, resource_total, problems)
-     select $2, $4, $1, $6, $8, $9, $10::bigint, $11::integer, $12::integer, $13 where $8::text is not null`,
+       resource_count, resource_total, problems, sealed)
+     select $2, $4, $1, $6, $8, $9, $10::bigint, $11::integer, $12::integer, $13, $14::bytea where $8::text is not null`,
     ...[id, stack.id, kind, version, actor, nowMs, JSON.stringify({ message, environment: {} })],
     ...documentValues(document),
     stack.state_version,

@@ -129,3 +129,8 @@ export const STEP_KINDS = {
 } as const satisfies Record<StepName, "read" | "write">;
 
 export const STEP_NAMES = Object.keys(STEP_KINDS) as StepName[];
+
+/** Whether a step needs a commit. */
+export function isWriteStep(step: StepName | "describe" | "ping"): boolean {
+  return step !== "describe" && step !== "ping" && STEP_KINDS[step] === "write";
+}

@@ -25,6 +25,7 @@ export function insertState(
     resource_count: document.resourceCount,
     resource_total: document.resourceTotal,
     problems: document.problems,
+    sealed: document.sealed,
   });
 }
 

@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { document, Fixture, type MakeDatabase, NOW_MS, nameOf, tally, times } from "./support.ts";
+import {
+  bytes,
+  document,
+  Fixture,
+  type MakeDatabase,
+  NOW_MS,
+  nameOf,
+  tally,
+  text,
+  times,
+} from "./support.ts";
 
 export function describeStates(make: MakeDatabase): void {
   describe("importing a state", () => {
@@ -21,6 +31,31 @@ export function describeStates(make: MakeDatabase): void {
       expect(update).toMatchObject({ dryRun: false, startedMs: NOW_MS + 5, endedMs: NOW_MS + 5 });
       expect(JSON.parse(update?.metadata ?? "")).toMatchObject({ message: 'of "it"', environment: {} });
       expect(update?.config).toBeNull();
+    });
+
+    it("keeps small documents in the row, as created, imported, ended and renamed", async () => {
+      const sealed = (text: string) => ({ sealed: Buffer.from(text) });
+      const fixture = await Fixture.withStack(make, document("k0", sealed("created")));
+      const { db } = fixture;
+      await db.importState({ ...input, state: document("k1", sealed("imported")) });
+      await fixture.begin("u2");
+      const base = (await fixture.fold("u2")).base?.sealed;
+      expect(text(base ?? bytes(""))).toBe("imported");
+      await fixture.finish("u2", document("k2", sealed("ended")));
+      await fixture.begin("u3");
+      await fixture.finish("u3", null); // unchanged
+      const path = { stackId: "s-dev", project: "shop", stack: "renamed", tags: {} };
+      const by = { updateId: "r4", actor: "alice", expectedStateVersion: 3, nowMs: NOW_MS };
+      expect(await db.renameStack({ ...path, ...by, state: document("k4", sealed("renamed")) })).toBe(
+        "renamed",
+      );
+      const again = await fixture.reopen();
+      const kept: string[] = [];
+      for (let version = 0; version <= 4; version++) {
+        const state = await again.findState("s-dev", version);
+        kept.push(text(state?.sealed ?? bytes("")));
+      }
+      expect(kept).toEqual(["created", "imported", "ended", "ended", "renamed"]);
     });
 
     it("keeps the last good version when the new one is marked", async () => {

@@ -27,7 +27,7 @@ export function page(limit: number, after: string | null = null) {
 
 export function document(blobKey: string, changes: Partial<StateDocument> = {}): StateDocument {
   const sizes = { sizeBytes: 100, resourceCount: 2, resourceTotal: 2 };
-  return { blobKey, sha256: `sha of ${blobKey}`, ...sizes, problems: null, ...changes };
+  return { blobKey, sha256: `sha of ${blobKey}`, ...sizes, problems: null, sealed: null, ...changes };
 }
 
 export function checkpoint(blobKey: string, sequence: number | null, changes: Partial<Checkpoint> = {}) {

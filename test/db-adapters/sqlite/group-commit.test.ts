@@ -59,7 +59,8 @@ describe("group commit", () => {
 
   it("refuses what would make the queue grow without end", async () => {
     const { db } = await makeSqlite();
-    const outcomes = await Promise.allSettled(Array.from({ length: 10_050 }, () => db.ping()));
+    const claims = Array.from({ length: 10_050 }, (_, i) => db.claimSetting(`k${i}`, ""));
+    const outcomes = await Promise.allSettled(claims);
     const rejected = outcomes.filter((outcome) => outcome.status === "rejected");
     expect(rejected).toHaveLength(50);
     expect(rejected[0]?.reason).toBeInstanceOf(DatabaseUnavailableError);

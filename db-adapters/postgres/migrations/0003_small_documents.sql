@@ -1,0 +1,1 @@
+ALTER TABLE "state_version" ADD COLUMN "sealed" "bytea";

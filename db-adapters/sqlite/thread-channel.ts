@@ -1,0 +1,62 @@
+/**
+ * The connection in a thread of its own: for rollback journals, where SQLite itself waits for several fsyncs in
+ * each commit, and on a network for each read of a page as well.
+ */
+import { getCompileCacheDir } from "node:module";
+import { Worker } from "node:worker_threads";
+import { DatabaseUnavailableError } from "../contract.ts";
+import type { ChannelEvents, Opening } from "./channel.ts";
+import type { Message, Request, WorkerInput } from "./protocol.ts";
+
+/** A view of a larger buffer (a slice of a socket's) would be copied with all of that buffer. */
+function compact(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  let copy: Record<string, unknown> | null = null;
+  for (const [key, member] of Object.entries(value))
+    if (member instanceof Uint8Array && member.byteLength < member.buffer.byteLength) {
+      copy ??= { ...value };
+      copy[key] = new Uint8Array(member);
+    }
+  return copy ?? value;
+}
+
+function compactArgs(request: Request): Request {
+  return "args" in request && request.args.length === 1
+    ? { ...request, args: [compact(request.args[0])] }
+    : request;
+}
+
+/** Waits for the worker's first word: opened, or why not. */
+async function firstWordOf(worker: Worker): Promise<Message> {
+  return await new Promise<Message>((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.once("exit", () => reject(new DatabaseUnavailableError("the database thread ended at its start")));
+  });
+}
+
+export async function openThread(input: WorkerInput, events: ChannelEvents): Promise<Opening> {
+  // A thread doesn't inherit the main thread's compile cache: without it, stripping types doubles its start.
+  const cacheDir = getCompileCacheDir();
+  const env = cacheDir === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: cacheDir };
+  // The bundle keeps all its entries in one folder (scripts/build.ts).
+  const entry = new URL(
+    import.meta.url.endsWith(".ts") ? "./worker.ts" : "./sqlite-worker.js",
+    import.meta.url,
+  );
+  const worker = new Worker(entry, { workerData: input, name: "sqlite", env });
+  const first = await firstWordOf(worker);
+  if (first.kind === "refused") {
+    await worker.terminate();
+    return { failure: first.failure };
+  }
+  worker.on("message", (message: Message) => events.onMessage(message));
+  worker.on("error", (error) => events.onEnd(`the database thread died: ${String(error)}`));
+  worker.on("exit", () => events.onEnd("the database is closed"));
+  return {
+    channel: {
+      post: (request) => worker.postMessage(compactArgs(request)), // throws what can't be cloned
+      end: async () => void (await worker.terminate()),
+    },
+  };
+}
