@@ -71,6 +71,14 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
+/** A detail may quote the request (names of members, a place in a journal), which may be long. */
+const DETAIL_CHARS_MAX = 1_000;
+
+/** As it is, or its beginning with a sign that something follows. */
+export function shortened(text: string, charsMax: number): string {
+  return text.length <= charsMax ? text : `${text.slice(0, charsMax).toWellFormed()}…`;
+}
+
 export class AppError extends Error {
   override readonly name = "AppError";
   readonly code: ErrorCode;
@@ -84,7 +92,8 @@ export class AppError extends Error {
     options: { cause?: unknown; detail?: string } = {},
   ) {
     const { message } = ERRORS[code];
-    super(options.detail === undefined ? message : `${message}: ${options.detail}`, { cause: options.cause });
+    const { detail, cause } = options;
+    super(detail === undefined ? message : `${message}: ${shortened(detail, DETAIL_CHARS_MAX)}`, { cause });
     this.code = code;
     this.context = context;
   }

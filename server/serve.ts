@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Owner } from "../db-adapters/sqlite/instance-guard.ts";
+import { dataDirPaths } from "./config/data-dir.ts";
 import type { Config } from "./config/schema.ts";
 import { shownUrl } from "./config/urls.ts";
 import { firstRunText, laterRunText } from "./config/welcome.ts";
@@ -13,6 +14,8 @@ const FORCE_AFTER_SECONDS = 25;
 
 export async function serve(config: Config): Promise<void> {
   const { log, flush } = await createLogger(config);
+  // A newcomer reads what to type next, and no log lines around it; warnings do show.
+  if (isFirstRun(config) && config.logLevel === "info") log.level = "warn";
   const stopping = new AbortController();
   const { promise: stopped, resolve: stop } = Promise.withResolvers<string>();
   const onSignal = (signal: NodeJS.Signals) => {
@@ -33,6 +36,7 @@ export async function serve(config: Config): Promise<void> {
     });
     process.stdout.write(readyText(config, server));
     log.info({ port: server.port }, "listening");
+    log.level = config.logLevel;
     const reason = await stopped;
     log.info({ reason }, "stopping");
     await server.stop();
@@ -44,6 +48,10 @@ export async function serve(config: Config): Promise<void> {
   } finally {
     flush();
   }
+}
+
+function isFirstRun({ database, dataDir }: Config): boolean {
+  return database === "sqlite" && !existsSync(dataDirPaths(dataDir).database);
 }
 
 function exitNow(flush: () => void): never {

@@ -69,7 +69,7 @@ const server = {
     }),
   ),
   requestTimeoutSeconds: setting(
-    "Longest time that one request may take",
+    "Longest time that one request may take to arrive, its body included",
     integer({ min: 1, max: 3600, initial: 600 }),
     { unit: "seconds" },
   ),

@@ -48,13 +48,9 @@ function adminIdentity(): Identity {
 export async function authenticate(ctx: Context, guard: SignInGuard, req: Request): Promise<Principal> {
   const credential = credentialOf(req);
   if (credential === null || credential.scheme !== "token") throw new AppError("LOGIN_REQUIRED");
-  const sourceIp = req.ip ?? "unknown";
+  const sourceIp = sourceOf(req);
   const tokenHash = hashToken(credential.token);
-  const retryAfterSeconds = guard.secondsToWait(sourceIp, tokenHash);
-  if (retryAfterSeconds > 0) {
-    req.res?.setHeader("retry-after", String(retryAfterSeconds));
-    throw new AppError("TOO_MANY_FAILURES", { sourceIp });
-  }
+  requirePatience(guard, req, tokenHash);
   if (timingSafeEqual(Buffer.from(tokenHash, "hex"), ctx.adminTokenHash)) {
     guard.noteSuccess(tokenHash, null);
     return { identity: adminIdentity(), isInstanceAdmin: true, sourceIp };
@@ -66,6 +62,20 @@ export async function authenticate(ctx: Context, guard: SignInGuard, req: Reques
   }
   guard.noteSuccess(tokenHash, identity.tokenId);
   return { identity, isInstanceAdmin: false, sourceIp };
+}
+
+export function sourceOf(req: Request): string {
+  return req.ip ?? "unknown";
+}
+
+/** @throws AppError TOO_MANY_FAILURES from an address that has guessed too often, unless the token is known */
+export function requirePatience(guard: SignInGuard, req: Request, tokenHash: string): void {
+  if (guard.isCalm) return;
+  const sourceIp = sourceOf(req);
+  const retryAfterSeconds = guard.secondsToWait(sourceIp, tokenHash);
+  if (retryAfterSeconds === 0) return;
+  req.res?.setHeader("retry-after", String(retryAfterSeconds));
+  throw new AppError("TOO_MANY_FAILURES", { sourceIp });
 }
 
 /** @throws AppError INVALID_NAME for a path that could never name anything */

@@ -51,7 +51,8 @@ export async function* streamBody(req: IncomingMessage, maxBytes: number): Async
   if (announced > maxBytes) throw tooLarge(maxBytes);
   try {
     if (encoding === "identity") {
-      yield* limited(req, maxBytes);
+      // Whoever stops reading must not close the connection: the answer still has to go out on it.
+      yield* limited(req.iterator({ destroyOnReturn: false }), maxBytes);
       return;
     }
     const gunzip = createGunzip({ chunkSize: 64 * 1024 });

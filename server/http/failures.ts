@@ -7,6 +7,7 @@ import { DocumentTooLargeError } from "../blobs/documents.ts";
 import { AppError, ERRORS } from "../errors.ts";
 import type { Health } from "./health.ts";
 import { sendJson } from "./json.ts";
+import { answerUnread } from "./unread.ts";
 
 /** What of an error a client may see. Anything unforeseen is INTERNAL, with the details in the log alone. */
 export function asAppError(error: unknown): AppError {
@@ -49,8 +50,8 @@ export function failureHandler(log: Logger, health: Health) {
       return;
     }
     if (error.code === "UNAVAILABLE" || error.code === "READ_ONLY") res.setHeader("retry-after", "2");
-    // Whoever still sends a refused body is cut off instead of being read to the end.
-    if (!req.complete && hasBody(req)) res.setHeader("connection", "close");
-    sendJson(res, status, { code: status, message: error.message });
+    const answer = { code: status, message: error.message };
+    if (req.complete || !hasBody(req)) sendJson(res, status, answer);
+    else answerUnread(req, res, status, answer);
   };
 }

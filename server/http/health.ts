@@ -1,8 +1,11 @@
 /** For whoever watches the process: alive, ready, and what Prometheus scrapes. */
 import { timingSafeEqual } from "node:crypto";
+import type { Request } from "express";
 import type { Context } from "../context.ts";
 import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
+import type { SignInGuard } from "../services/sign-in-guard.ts";
+import { requirePatience, sourceOf } from "./access.ts";
 import { sendJson } from "./json.ts";
 import { openRoute, type Route } from "./route.ts";
 
@@ -34,8 +37,8 @@ export function healthRoutes(health: Health): readonly Route[] {
       await ready(ctx);
       sendJson(res, 200, { status: "ok", nextSweepMs: ctx.deadlines.nextMs });
     }),
-    openRoute("get", "/metrics", async (ctx, _access, req, res) => {
-      checkMetricsToken(ctx.config.metricsToken, req.headers.authorization);
+    openRoute("get", "/metrics", async (ctx, _access, req, res, guard) => {
+      checkMetricsToken(ctx, guard, req);
       ctx.metrics.setStatistics(await ctx.db.statistics());
       ctx.metrics.setArtifactQuota(ctx.config.artifactQuotaBytes);
       res.setHeader("content-type", ctx.metrics.registry.contentType);
@@ -44,9 +47,18 @@ export function healthRoutes(health: Health): readonly Route[] {
   ];
 }
 
-function checkMetricsToken(expected: string | null, header: string | undefined): void {
-  if (expected === null) return;
-  const given = (header ?? "").replace(/^(bearer|token) /i, "");
-  const isRight = timingSafeEqual(Buffer.from(hashToken(given)), Buffer.from(hashToken(expected)));
-  if (!isRight) throw new AppError(header === undefined ? "LOGIN_REQUIRED" : "INVALID_TOKEN");
+/** @throws AppError LOGIN_REQUIRED | INVALID_TOKEN | TOO_MANY_FAILURES */
+function checkMetricsToken(ctx: Context, guard: SignInGuard, req: Request): void {
+  const { metricsToken } = ctx.config;
+  if (metricsToken === null) return;
+  const header = req.headers.authorization;
+  if (header === undefined) throw new AppError("LOGIN_REQUIRED");
+  const given = hashToken(header.replace(/^(bearer|token) /i, ""));
+  requirePatience(guard, req, given);
+  if (timingSafeEqual(Buffer.from(given), Buffer.from(hashToken(metricsToken)))) {
+    guard.noteSuccess(given, null);
+    return;
+  }
+  guard.noteFailure(sourceOf(req));
+  throw new AppError("INVALID_TOKEN");
 }

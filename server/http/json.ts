@@ -1,11 +1,13 @@
 /** JSON in and out of requests: bounded depth, typed by zod, errors in words. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { z } from "zod";
-import { AppError } from "../errors.ts";
+import { AppError, shortened } from "../errors.ts";
 import { readBody } from "./body.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+/** Members are named by whoever sent them. */
+const PLACE_CHARS_MAX = 100;
 
 /** Nesting of a JSON text that may be invalid: only brackets outside strings count. */
 function exceedsDepth(text: Uint8Array, depthMax: number): boolean {
@@ -48,8 +50,9 @@ export function check<S extends z.ZodType>(schema: S, value: unknown): z.output<
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const places = parsed.error.issues.slice(0, 5).map((issue) => {
-    const path = issue.path.map(String).join(".");
-    return path === "" ? issue.message : `${path}: ${issue.message}`;
+    const path = shortened(issue.path.map(String).join("."), PLACE_CHARS_MAX);
+    const message = shortened(issue.message, PLACE_CHARS_MAX);
+    return path === "" ? message : `${path}: ${message}`;
   });
   throw new AppError("INVALID_REQUEST", {}, { detail: places.join("; ") });
 }

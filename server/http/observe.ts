@@ -15,6 +15,14 @@ function requestIdOf(req: Request): string {
   return typeof given === "string" && REQUEST_ID.test(given) ? given : randomBytesPooled(8).toString("hex");
 }
 
+/** What others note about a request. */
+interface RequestLocals {
+  readonly route?: string;
+  readonly errorCode?: string;
+  /** The whole answer went out before the request had arrived, and its client may have left since. */
+  readonly isAnswered?: boolean;
+}
+
 /** The path alone: a query may carry what must not be logged. */
 function pathOf(req: Request): string {
   const end = req.originalUrl.indexOf("?");
@@ -31,8 +39,8 @@ export function observeRequests(ctx: Context) {
     const span = startSpan(req.method, path, req.headers.traceparent);
     res.once("close", () => {
       const durationMs = performance.now() - startedMs;
-      const { route = "none", errorCode } = res.locals as { route?: string; errorCode?: string };
-      const status = res.writableFinished ? res.statusCode : 499;
+      const { route = "none", errorCode, isAnswered = false } = res.locals as RequestLocals;
+      const status = res.writableFinished || isAnswered ? res.statusCode : 499;
       ctx.metrics.requests.observe({ method: req.method, route, status }, durationMs / 1000);
       if (errorCode === "INVALID_TOKEN") ctx.metrics.signInFailures.inc();
       span?.end(route, status);

@@ -4,6 +4,7 @@
  */
 import type { NextFunction, Request, Response, Router } from "express";
 import type { Context } from "../context.ts";
+import { AppError } from "../errors.ts";
 import {
   type AdminAccess,
   authorize,
@@ -14,7 +15,7 @@ import {
 } from "../rules/access.ts";
 import type { Permission } from "../rules/permissions.ts";
 import type { SignInGuard } from "../services/sign-in-guard.ts";
-import { authenticate, checkPathNames, claimLease } from "./access.ts";
+import { authenticate, checkPathNames, claimLease, requirePatience, sourceOf } from "./access.ts";
 
 export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
 
@@ -40,16 +41,23 @@ export interface RouteDeps {
   readonly guard: SignInGuard;
 }
 
-type Handler<A> = (ctx: Context, access: A, req: Request, res: Response) => Promise<void> | void;
+type Handler<A> = (
+  ctx: Context,
+  access: A,
+  req: Request,
+  res: Response,
+  guard: SignInGuard,
+) => Promise<void> | void;
 
 export function openRoute(method: Method, path: string, handler: Handler<null>): Route {
-  const handle = async ({ ctx }: RouteDeps, req: Request, res: Response) => handler(ctx, null, req, res);
+  const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) =>
+    handler(ctx, null, req, res, guard);
   return { method, path, requirement: { kind: "open" }, handle };
 }
 
 export function signedInRoute(method: Method, path: string, handler: Handler<Principal>): Route {
   const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) =>
-    handler(ctx, await authenticate(ctx, guard, req), req, res);
+    handler(ctx, await authenticate(ctx, guard, req), req, res, guard);
   return { method, path, requirement: { kind: "signed_in" }, handle };
 }
 
@@ -63,23 +71,36 @@ export function organizationRoute(
     const principal = await authenticate(ctx, guard, req);
     checkPathNames(req.params);
     const { org } = req.params;
-    await handler(ctx, authorize(principal, typeof org === "string" ? org : "", permission), req, res);
+    await handler(ctx, authorize(principal, typeof org === "string" ? org : "", permission), req, res, guard);
   };
   return { method, path, requirement: { kind: "organization", permission }, handle };
 }
 
 export function leaseRoute(method: Method, path: string, handler: Handler<LeaseClaim>): Route {
-  const handle = async ({ ctx }: RouteDeps, req: Request, res: Response) => {
+  const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) => {
     const claim = claimLease(req);
+    requirePatience(guard, req, claim.tokenHash);
     checkPathNames(req.params);
-    await handler(ctx, claim, req, res);
+    try {
+      await handler(ctx, claim, req, res, guard);
+    } catch (error) {
+      if (isGuess(error)) guard.noteFailure(sourceOf(req));
+      throw error;
+    }
+    guard.noteLease(claim.tokenHash);
   };
   return { method, path, requirement: { kind: "lease" }, handle };
 }
 
+/** A token that never was this update's; one whose lease has ended is none. */
+function isGuess(error: unknown): boolean {
+  if (!(error instanceof AppError) || error.code !== "LEASE_EXPIRED") return false;
+  return error.context.why === "wrong_token" || error.context.why === "unknown_update";
+}
+
 export function adminRoute(method: Method, path: string, handler: Handler<AdminAccess>): Route {
   const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) =>
-    handler(ctx, authorizeAdmin(await authenticate(ctx, guard, req)), req, res);
+    handler(ctx, authorizeAdmin(await authenticate(ctx, guard, req)), req, res, guard);
   return { method, path, requirement: { kind: "admin" }, handle };
 }
 

@@ -1,8 +1,10 @@
 /**
  * Slows down whoever guesses tokens. An address with too many failures within a minute waits the minute out;
  * tokens that were good a short while ago still pass, so that one broken job behind a shared address doesn't
- * lock a whole office out. Everything here is bounded.
+ * lock a whole office out. Lease tokens count like access tokens. Everything here is bounded.
  */
+import { hashToken } from "../crypto/token-hash.ts";
+
 const WINDOW_MS = 60_000;
 const ADDRESSES_MAX = 10_000;
 const GOOD_TOKENS_MAX = 10_000;
@@ -18,11 +20,18 @@ export class SignInGuard {
   readonly #failures = new Map<string, Failures>();
   /** Hashes of tokens that were good, newest last. */
   readonly #good = new Set<string>();
+  /** The same of leases, apart because there are so many more of them. */
+  readonly #goodLeases = new Set<string>();
   #uses = new Map<string, number>();
 
   constructor(failuresPerMinute: number, nowMs: () => number) {
     this.#failuresPerMinute = failuresPerMinute;
     this.#nowMs = nowMs;
+  }
+
+  /** Nobody has failed lately: nothing to look up. */
+  get isCalm(): boolean {
+    return this.#failures.size === 0;
   }
 
   /** 0 when the address may try. */
@@ -34,7 +43,8 @@ export class SignInGuard {
       this.#failures.delete(address);
       return 0;
     }
-    return this.#good.has(tokenHash) ? 0 : Math.ceil((failures.windowEndsMs - nowMs) / 1000);
+    const isKnown = this.#good.has(tokenHash) || this.#goodLeases.has(tokenHash);
+    return isKnown ? 0 : Math.ceil((failures.windowEndsMs - nowMs) / 1000);
   }
 
   noteFailure(address: string): void {
@@ -56,6 +66,18 @@ export class SignInGuard {
       this.#good.add(tokenHash);
     }
     if (tokenId !== null) this.#uses.set(tokenId, this.#nowMs());
+  }
+
+  /** The token of a lease just granted: its holder has shown a good access token. */
+  noteGranted(token: string): void {
+    this.noteLease(hashToken(token));
+  }
+
+  /** A call with this lease token was taken. */
+  noteLease(tokenHash: string): void {
+    if (this.#goodLeases.has(tokenHash)) return;
+    dropOldest(this.#goodLeases, GOOD_TOKENS_MAX);
+    this.#goodLeases.add(tokenHash);
   }
 
   /** Hands over when tokens were last used, to be stored now and then instead of with each request. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { StackClient, send } from "../support/client.ts";
+import { freshStack } from "../support/journal.ts";
 import { ADMIN_TOKEN, ORG, startTestServer, type TestServer } from "../support/server.ts";
 import { RawClient } from "./raw.ts";
 
@@ -318,6 +319,47 @@ describe("failed sign-ins", () => {
     const { server } = await startGuarded();
     for (let guess = 0; guess < 5; guess++) await signIn(server, `guess-${guess}`);
     expect((await signIn(server, ADMIN_TOKEN)).status).toBe(429);
+  });
+
+  it("are wrong lease tokens as well, and leases that were granted go on", async () => {
+    const { server } = await startGuarded();
+    const stack = await freshStack(server);
+    const update = await stack.begin();
+    const id = await stack.create();
+    const renew = async (token: string, updateId = update.id) =>
+      (await stack.send("POST", `/update/${updateId}/renew_lease`, { duration: 60 }, { lease: token }))
+        .status;
+    for (const updateId of [update.id, update.id, "0000-no-such-update"])
+      expect(await renew("lease_guess", updateId)).toBe(403);
+    expect(await renew("lease_guess")).toBe(429);
+    expect((await signIn(server, "guess")).status).toBe(429);
+    expect(await renew(update.token)).toBe(200);
+    await update.complete();
+    // Of an update that was started only now, by somebody who was signed in before.
+    const { body } = await stack.start(id);
+    expect(await renew(String(body.token), id)).toBe(200);
+  });
+
+  it("are not those whose lease has ended", async () => {
+    const { server } = await startGuarded();
+    const stack = await freshStack(server);
+    const update = await stack.begin();
+    await update.cancel();
+    for (let i = 0; i < 6; i++) {
+      const answer = await update.send("POST", "/renew_lease", { duration: 60 });
+      expect(answer.status).toBe(403);
+    }
+    expect((await signIn(server, ADMIN_TOKEN)).status).toBe(200);
+  });
+
+  it("are wrong metrics tokens as well, and the right one goes on", async () => {
+    const { server } = await startGuarded({ STATEHOUSE_METRICS_TOKEN: METRICS_TOKEN });
+    const scrape = async (token: string) =>
+      (await send(server, "GET", "/metrics", undefined, { token })).status;
+    expect(await scrape(METRICS_TOKEN)).toBe(200);
+    for (let guess = 0; guess < 3; guess++) expect(await scrape(`guess-${guess}`)).toBe(401);
+    expect(await scrape("guess-3")).toBe(429);
+    expect(await scrape(METRICS_TOKEN)).toBe(200);
   });
 
   it("are counted for each address behind a trusted proxy, and can't be blamed on others without one", async () => {

@@ -1,9 +1,13 @@
 /** Whatever comes in: a 4xx in the protocol's shape, promptly, and the server goes on. */
+import { once } from "node:events";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
+import express from "express";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { InstanceStatus } from "../../server/admin/deps.ts";
 import { allRoutes } from "../../server/app.ts";
 import type { Route } from "../../server/http/route.ts";
+import { answerUnread } from "../../server/http/unread.ts";
 import { type Answer, type StackClient, send, sendBytes, type UpdateClient } from "../support/client.ts";
 import { documentOf, entry, freshStack, KIND, resource, upEntries } from "../support/journal.ts";
 import { ADMIN_TOKEN, ORG, shareTestServer, startTestServer } from "../support/server.ts";
@@ -115,6 +119,20 @@ describe("a wrong body", () => {
   });
 });
 
+describe("names that a body makes up", () => {
+  const long = "n".repeat(400_000);
+  it.each([
+    { what: "a member", path: "/encrypt", body: { [long]: 1, plaintext: 7 } },
+    { what: "a tag", path: "/update/U", body: { tags: { [long]: 7 } } },
+    { what: "a key of the configuration", path: "/update", body: { config: { [long]: { string: 7 } } } },
+  ])("come back short in the refusal: $what", async ({ path, body }) => {
+    const { stack } = await makeTarget();
+    const answer = await stack.send("POST", path.replace("/U", `/${await stack.create()}`), body);
+    expectRefusal(answer, path);
+    expect(answer.text.length).toBeLessThan(1_500);
+  });
+});
+
 /** Members of the wrong type, where the call knows them. */
 const WRONG_TYPES: readonly {
   method?: string;
@@ -212,6 +230,37 @@ async function growthBytes(work: () => Promise<void>): Promise<number> {
 }
 
 const MIB = 1024 ** 2;
+const CRLF = Buffer.from("\r\n");
+
+/** Sends all that it has before it reads a byte, as simple clients do. */
+class WriteFirstClient {
+  readonly #socket: Socket;
+
+  static async open(url: string): Promise<WriteFirstClient> {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    await once(socket, "connect");
+    return new WriteFirstClient(socket);
+  }
+
+  private constructor(socket: Socket) {
+    this.#socket = socket.pause();
+    socket.on("error", () => undefined); // told to whoever writes
+  }
+
+  /** Rejects when the other side doesn't take it any more. */
+  write(bytes: string | Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#socket.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  async read(): Promise<string> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of this.#socket) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks).toString("latin1");
+  }
+}
 
 describe("a body that is too large", () => {
   it("as a bomb of a gigabyte is refused with 413 by every route that holds its body", {
@@ -279,7 +328,7 @@ describe("a body that is too large", () => {
     const running = await makeTarget();
     // While an update runs an import is refused for that reason already.
     const idle = { ...running, stack: await freshStack(server()) };
-    for (const route of PULUMI_ROUTES.filter(readsBody)) {
+    const refuse = async (route: Route) => {
       const target = route.path.endsWith("/import") ? idle : running;
       const credential =
         route.requirement.kind === "lease" ? `update-token ${target.update.token}` : `token ${ADMIN_TOKEN}`;
@@ -295,18 +344,59 @@ describe("a body that is too large", () => {
       expect(text, route.path).toMatch(/\r\nconnection: close\r\n/i);
       expect(JSON.parse(text.slice(text.indexOf("\r\n\r\n")))).toMatchObject({ code: 413 });
       expect(performance.now() - startedMs).toBeLessThan(5000);
-    }
+    };
+    await Promise.all(PULUMI_ROUTES.filter(readsBody).map(refuse));
+  });
+
+  it.each([
+    { how: "announced", head: `Content-Length: ${48 * MIB}` },
+    { how: "in chunks, and found to be too large on the way", head: "Transfer-Encoding: chunked" },
+  ])("and sent whole by a client that only then reads, $how, is dropped and answered", async ({ head }) => {
+    const small = await startTestServer({ env: { STATEHOUSE_CHECKPOINT_BYTES_MAX: String(MIB) } });
+    const stack = await freshStack(small);
+    const start = [
+      `POST ${stack.path}/import HTTP/1.1`,
+      "Host: x",
+      `Authorization: token ${ADMIN_TOKEN}`,
+      head,
+    ];
+    const data = Buffer.alloc(MIB, " ");
+    const chunk = head.startsWith("T") ? Buffer.concat([Buffer.from("100000\r\n"), data, CRLF]) : data;
+    const client = await WriteFirstClient.open(small.url);
+    const growth = await growthBytes(async () => {
+      await client.write(`${start.join("\r\n")}\r\n\r\n`);
+      for (let i = 0; i < 48; i++) await client.write(chunk);
+      if (head.startsWith("T")) await client.write("0\r\n\r\n");
+    });
+    const text = await client.read();
+    expect(text).toMatch(/^HTTP\/1\.1 413 /);
+    expect(text).toMatch(/\r\nconnection: close\r\n/i);
+    expect(JSON.parse(text.slice(text.indexOf("\r\n\r\n")))).toMatchObject({ code: 413 });
+    expect(growth).toBeLessThan(60 * MIB);
+    const line = small.logLines.find((it) => it.includes('"path"') && it.includes("/import"));
+    expect(JSON.parse(line ?? "{}")).toMatchObject({ status: 413, code: "BODY_TOO_LARGE" });
+  });
+
+  it("and never ends is cut off some time after the answer", async () => {
+    const app = express();
+    const bounds = { bytesMax: 8 * MIB, timeMs: 60_000, silenceMs: 60_000 };
+    app.use((req, res) => answerUnread(req, res, 413, { code: 413, message: "no" }, bounds));
+    const { promise: listening, resolve } = Promise.withResolvers<AddressInfo>();
+    const http = app.listen(0, "127.0.0.1", () => resolve(http.address() as AddressInfo));
+    onTestFinished(() => void http.close());
+    const { port } = await listening;
+    const client = await WriteFirstClient.open(`http://127.0.0.1:${port}`);
+    await client.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n");
+    const sendForever = async () => {
+      for (;;) await client.write(Buffer.alloc(MIB));
+    };
+    await expect(sendForever()).rejects.toMatchObject({ code: expect.stringMatching(/EPIPE|ECONNRESET/) });
   });
 
   it("is read for nobody who doesn't even know an update", async () => {
     const { stack } = await makeTarget();
-    for (const call of [
-      "journalentries",
-      "events/batch",
-      "checkpoint",
-      "checkpointverbatim",
-      "checkpointdelta",
-    ]) {
+    const calls = ["journalentries", "events/batch", "checkpoint", "checkpointverbatim", "checkpointdelta"];
+    const refuse = async (call: string) => {
       const method = call.startsWith("events") ? "POST" : "PATCH";
       const head = [
         `${method} ${stack.path}/update/no-such-update/${call} HTTP/1.1`,
@@ -316,7 +406,8 @@ describe("a body that is too large", () => {
       ];
       const text = await sendBytes(server(), `${head.join("\r\n")}\r\n\r\n{"entries":[`);
       expect(text, call).toMatch(/^HTTP\/1\.1 403 /);
-    }
+    };
+    await Promise.all(calls.map(refuse));
   });
 
   it("is 413 at each route's own limit, so that the CLI splits a journal batch; its halves are taken", async () => {
