@@ -1,4 +1,5 @@
 /** One break per safety rule, and the test that has to notice. */
+import type { AnyCase } from "../test/infra/cases.ts";
 
 export interface Mutation {
   readonly rule: string;
@@ -7,7 +8,7 @@ export interface Mutation {
   readonly to: string;
   /** Where it shows: test file, case, and words of the test's name. */
   readonly test: "every-stage" | "efs" | "aurora" | "edge" | "contract" | "dev-and-guard";
-  readonly in: string;
+  readonly in: AnyCase;
   readonly caughtBy: string;
 }
 

@@ -1,17 +1,8 @@
 /** `aurora`: many tasks, a database that is not lost, a bucket that nobody else reads. */
 import { expect, it } from "vitest";
 import { DATA_DIR } from "../../infra/facts.ts";
-import {
-  all,
-  casesOf,
-  configOf,
-  describeCases,
-  isProduction,
-  one,
-  serverOf,
-  statementsOf,
-  unwrap,
-} from "./support.ts";
+import { casesOf, configOf, isProduction } from "./cases.ts";
+import { all, describeCases, one, serverOf, statementsOf, unwrap } from "./support.ts";
 
 describeCases(casesOf("aurora"), (made, name) => {
   const production = isProduction(name);

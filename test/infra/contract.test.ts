@@ -15,17 +15,8 @@ import {
 } from "../../infra/facts.ts";
 import { readConfig } from "../../server/config/read.ts";
 import { SETTINGS } from "../../server/config/schema.ts";
-import {
-  CASE_NAMES,
-  type Container,
-  configOf,
-  containersOf,
-  describeCases,
-  modeOf,
-  one,
-  serverOf,
-  unwrap,
-} from "./support.ts";
+import { CASE_NAMES, configOf, modeOf } from "./cases.ts";
+import { type Container, containersOf, describeCases, one, serverOf, unwrap } from "./support.ts";
 import { ROOT } from "./synth/bundle.ts";
 import type { Synthesis } from "./synth/case.ts";
 import { SECRETS } from "./synth/synth.ts";

@@ -1,6 +1,7 @@
 /** The doors: TLS where it must be, nothing cached that is somebody's, no way around. */
 import { expect, it } from "vitest";
-import { all, CASE_NAMES, configOf, describeCases, one } from "./support.ts";
+import { CASE_NAMES, configOf } from "./cases.ts";
+import { all, describeCases, one } from "./support.ts";
 
 const withEdge = (edge: string | undefined) => CASE_NAMES.filter((name) => configOf(name).edge === edge);
 

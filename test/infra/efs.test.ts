@@ -1,18 +1,8 @@
 /** `efs`: never two tasks on one file, and no way to the file but the task's. */
 import { expect, it } from "vitest";
 import { STOP_TIMEOUT_SECONDS, USER_ID } from "../../infra/facts.ts";
-import {
-  all,
-  CASES,
-  casesOf,
-  configOf,
-  describeCases,
-  describeStage,
-  isProduction,
-  one,
-  serverOf,
-  statementsOf,
-} from "./support.ts";
+import { casesOf, configOf, isProduction } from "./cases.ts";
+import { all, describeCases, describeStage, one, serverOf, statementsOf } from "./support.ts";
 
 describeCases(casesOf("efs"), (made, name) => {
   const production = isProduction(name);
@@ -124,19 +114,15 @@ describeCases(casesOf("efs"), (made, name) => {
   });
 });
 
-describeStage(
-  { stage: "production", config: { mode: "efs", replicas: { min: 1, max: 2 } } },
-  "efs with two replicas",
-  (made) => {
-    it("is refused before anything is made", () => {
-      expect(made().errors.join()).toContain("replicas must be 1");
-      expect(made().resources.filter((it) => it.type.startsWith("aws:"))).toEqual([]);
-    });
-  },
-);
+describeStage("efs with two replicas", (made) => {
+  it("is refused before anything is made", () => {
+    expect(made().errors.join()).toContain("replicas must be 1");
+    expect(made().resources.filter((it) => it.type.startsWith("aws:"))).toEqual([]);
+  });
+});
 
-describeStage(CASES["efs production, both storages"], "the transfer task", (made) => {
-  it("reaches both storages, and nobody starts it but a person", () => {
+describeStage("efs production, both storages", (made) => {
+  it("has a transfer task that reaches both, and nobody starts it but a person", () => {
     const statements = statementsOf(one(made(), "iam/role", "TransferTaskRole"));
     const actions = statements.flatMap((it) => it.Action);
     expect(actions).toContain("elasticfilesystem:ClientMount");

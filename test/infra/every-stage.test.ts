@@ -1,17 +1,13 @@
 /** What holds in every mode and every stage. */
 import { expect, it } from "vitest";
 import { DATA_DIR, HEALTHCHECK_COMMAND, PORT, READINESS_PATH, USER_ID } from "../../infra/facts.ts";
+import { CASE_NAMES, CASES, configOf, isProduction, modeOf } from "./cases.ts";
 import {
   all,
-  CASE_NAMES,
-  CASES,
-  configOf,
   containersOf,
   describeCases,
   ingressOf,
-  isProduction,
   list,
-  modeOf,
   one,
   serverOf,
   statementsOf,

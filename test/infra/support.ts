@@ -1,72 +1,19 @@
 /** Looking at what was synthesised. */
-import { afterAll, beforeAll, describe, expect } from "vitest";
-import type { StatehouseConfig } from "../../infra/input.ts";
-import { isPrepared } from "./synth/bundle.ts";
-import type { Resource, Synthesis, SynthInput } from "./synth/case.ts";
-import { removeBundle, synth } from "./synth/synth.ts";
-
-/** A case may wait for a core. */
-const SYNTH_MS_MAX = 120_000;
-
-const CERT = "arn:aws:acm:us-east-1:123456789012:certificate/1";
-
-/** Every shape that the rules are held against. */
-export const CASES = {
-  "efs production": { stage: "production", config: { mode: "efs" } },
-  "efs staging": { stage: "staging", config: { mode: "efs" } },
-  "efs production, alb": {
-    stage: "production",
-    config: { mode: "efs", edge: "alb", domain: "state.example.com" },
-  },
-  "efs preview, api": { stage: "pr-12", config: { mode: "efs", edge: "api" } },
-  "efs production, both storages": { stage: "production", config: { mode: "efs", bothStorages: true } },
-  "aurora production": { stage: "production", config: { mode: "aurora" } },
-  "aurora staging": { stage: "staging", config: { mode: "aurora" } },
-  "aurora production, alb, foreign certificate": {
-    stage: "production",
-    config: {
-      mode: "aurora",
-      edge: "alb",
-      domain: { name: "state.example.com", dns: "none", cert: CERT },
-      database: { readers: 1 },
-    },
-  },
-  "aurora production, cdn, cloudflare, nat, bastion": {
-    stage: "production",
-    config: {
-      mode: "aurora",
-      domain: { name: "state.example.com", dns: "cloudflare", zone: "cf-zone" },
-      nat: "ec2",
-      bastion: true,
-      previousEncryptionKeys: true,
-      environment: { STATEHOUSE_LOG_LEVEL: "debug" },
-    },
-  },
-  "aurora preview, api": { stage: "pr-12", config: { mode: "aurora", edge: "api" } },
-} as const satisfies Record<string, SynthInput>;
-
-export type CaseName = keyof typeof CASES;
-export const CASE_NAMES = Object.keys(CASES) as CaseName[];
-export const isProduction = (name: CaseName) => CASES[name].stage === "production";
-export const configOf = (name: CaseName): StatehouseConfig => CASES[name].config;
-export const modeOf = (name: CaseName): StatehouseConfig["mode"] => CASES[name].config.mode;
-export const casesOf = (mode: StatehouseConfig["mode"]) => CASE_NAMES.filter((it) => modeOf(it) === mode);
+import { beforeAll, describe, expect, inject } from "vitest";
+import { ALL_CASES, type AnyCase, type CaseName } from "./cases.ts";
+import type { Resource, Synthesis } from "./synth/case.ts";
+import { readSynthesis } from "./synth/synth.ts";
 
 /** Set by scripts/infra-mutate.ts: one case is enough to see a rule broken. */
 const ONLY = process.env.STATEHOUSE_TEST_INFRA_CASE ?? "";
 
 /** Tests over one synthesis; skipped where SST's platform was not prepared (`npm run infra:prepare`). */
-export function describeStage(
-  input: SynthInput,
-  label: string,
-  tests: (made: () => Synthesis) => void,
-): void {
-  describe.skipIf(!isPrepared() || (ONLY !== "" && ONLY !== label))(label, () => {
+export function describeStage(name: AnyCase, tests: (made: () => Synthesis) => void): void {
+  describe.skipIf(inject("infraBundle") === null || (ONLY !== "" && ONLY !== name))(name, () => {
     let synthesis: Synthesis | null = null;
     beforeAll(async () => {
-      synthesis = await synth(input);
-    }, SYNTH_MS_MAX);
-    afterAll(removeBundle);
+      synthesis = await readSynthesis(ALL_CASES[name], inject("infraBundle") ?? "");
+    });
     tests(() => {
       if (synthesis === null) throw new Error("nothing was synthesised");
       return synthesis;
@@ -79,7 +26,7 @@ export function describeCases(
   names: readonly CaseName[],
   tests: (made: () => Synthesis, name: CaseName) => void,
 ): void {
-  for (const name of names) describeStage(CASES[name], name, (made) => tests(made, name));
+  for (const name of names) describeStage(name, (made) => tests(made, name));
 }
 
 /** All resources of a type such as `ecs/service`. */

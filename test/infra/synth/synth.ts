@@ -1,12 +1,12 @@
-/** Synthesises a stage in a process of its own, once per input. */
+/** Synthesises stages in processes of their own; what came out is kept, and read by the tests. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Bundle } from "./bundle.ts";
-import { bundle, ROOT } from "./bundle.ts";
+import { ROOT } from "./bundle.ts";
 import type { Synthesis, SynthInput } from "./case.ts";
 
 const CHILD = fileURLToPath(new URL("./child.ts", import.meta.url));
@@ -19,63 +19,38 @@ export const SECRETS = {
 export const IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/statehouse@sha256:feed";
 
 const CACHE = join(ROOT, ".cache", "infra");
-const POLL_MS = 50;
-/** Whoever claimed a case and died should not stop the others for long. */
-const OTHERS_MS_MAX = 30_000;
 const NOISE_MAX = 4_000;
 
-let bundling: Promise<Bundle> | null = null;
-const done = new Map<string, Promise<Synthesis>>();
-
-export function synth(input: SynthInput): Promise<Synthesis> {
-  const withImage = { ...input, config: { image: IMAGE, ...input.config } };
-  const key = JSON.stringify(withImage);
-  const known = done.get(key);
-  if (known !== undefined) return known;
-  const fresh = run(withImage);
-  done.set(key, fresh);
-  return fresh;
-}
-
-/** For afterAll: the bundle lies beside SST's platform. */
-export async function removeBundle(): Promise<void> {
-  await (await bundling)?.remove();
-  bundling = null;
-  done.clear();
-}
-
-/** Test files run in processes of their own: what one has synthesised, the others read. The key is all that went in. */
-async function run(input: SynthInput): Promise<Synthesis> {
-  bundling ??= bundle(process.env.STATEHOUSE_TEST_INFRA_ROOT || undefined);
-  const { path } = await bundling;
-  const sources = await Promise.all(
-    [path, CHILD, join(dirname(CHILD), "answers.ts")].map((file) => readFile(file)),
-  );
-  const hash = createHash("sha256").update(JSON.stringify(input));
-  for (const source of sources) hash.update(source);
-  const cached = join(CACHE, `${hash.digest("hex")}.json`);
+/** Each case in a process of its own, as many at once as there are cores. What is known already is not made again. */
+export async function synthesiseAll(inputs: readonly SynthInput[], bundlePath: string): Promise<void> {
   await mkdir(CACHE, { recursive: true });
-  const isOurs = await claim(`${cached}.claim`);
-  const known = await waitFor(cached, isOurs ? 0 : OTHERS_MS_MAX);
-  if (known !== null) return JSON.parse(known) as Synthesis;
-  const fresh = await spawnChild(input, path);
-  await writeFile(`${cached}.${process.pid}`, JSON.stringify(fresh));
-  await rename(`${cached}.${process.pid}`, cached);
-  return fresh;
+  const waiting = [...inputs];
+  const work = async () => {
+    for (let input = waiting.shift(); input !== undefined; input = waiting.shift()) {
+      const path = await cachePath(input, bundlePath);
+      if (existsSync(path)) continue;
+      const fresh = JSON.stringify(await spawnChild(withImage(input), bundlePath));
+      await writeFile(`${path}.${process.pid}`, fresh);
+      await rename(`${path}.${process.pid}`, path);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
 }
 
-/** True for the first that asks. */
-async function claim(path: string): Promise<boolean> {
-  const flag = await open(path, "wx").catch(() => null);
-  await flag?.close();
-  return flag !== null;
+export async function readSynthesis(input: SynthInput, bundlePath: string): Promise<Synthesis> {
+  return JSON.parse(await readFile(await cachePath(input, bundlePath), "utf8")) as Synthesis;
 }
 
-async function waitFor(path: string, waitMs: number): Promise<string | null> {
-  for (const endMs = Date.now() + waitMs; ; await setTimeout(POLL_MS)) {
-    const text = await readFile(path, "utf8").catch(() => null);
-    if (text !== null || Date.now() >= endMs) return text;
-  }
+function withImage(input: SynthInput): SynthInput {
+  return { ...input, config: { image: IMAGE, ...input.config } };
+}
+
+/** Named by all that goes in. */
+async function cachePath(input: SynthInput, bundlePath: string): Promise<string> {
+  const sources = [bundlePath, CHILD, join(dirname(CHILD), "answers.ts")];
+  const hash = createHash("sha256").update(JSON.stringify(withImage(input)));
+  for (const source of await Promise.all(sources.map((file) => readFile(file)))) hash.update(source);
+  return join(CACHE, `${hash.digest("hex")}.json`);
 }
 
 async function spawnChild(input: SynthInput, path: string): Promise<Synthesis> {
