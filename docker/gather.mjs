@@ -1,6 +1,6 @@
 /**
- * Gathers what the server needs at run time: the bundle, package.json, and of node_modules only the packages
- * that the bundle still imports, with what those depend on. What is bundled already, the build tools and the
+ * Gathers what the server needs at run time: the bundle, package.json, the certificates of RDS, and of node_modules
+ * only the packages that the bundle still imports, with what those depend on. What is bundled already, the build tools and the
  * npm package `node` (the image has its own Node) stay behind.
  *
  *   node docker/gather.mjs <target folder>
@@ -8,11 +8,12 @@
  * The imports are asked of esbuild rather than listed here, so that nobody has to keep a list in step when a
  * dependency becomes bundled or external. Plain JavaScript: it runs in the builder before anything else is there.
  */
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { RDS_BUNDLE, rdsCertificates } from "./rds-certificates.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const [target] = process.argv.slice(2);
@@ -33,6 +34,9 @@ mkdirSync(target, { recursive: true });
 for (const name of ["dist", "package.json", "LICENSE"]) {
   cpSync(join(root, name), join(target, name), { recursive: true });
 }
+
+mkdirSync(dirname(join(target, RDS_BUNDLE)), { recursive: true });
+writeFileSync(join(target, RDS_BUNDLE), rdsCertificates());
 
 const packages = new Map();
 for (const name of await importsOfBundle()) addPackage(name, root);

@@ -3,7 +3,9 @@ import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createSecureContext } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { RDS_BUNDLE, rdsCertificates } from "../../docker/rds-certificates.ts";
 import { ROOT, readDockerfile, textOf } from "./support.ts";
 
 const { globals, stages } = readDockerfile();
@@ -97,6 +99,12 @@ describe.skipIf(!hasBundle)("what goes into /app", () => {
     });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout.trim()).toBe(JSON.parse(textOf("package.json")).version);
+  });
+
+  it("has the authorities of RDS, from which Node makes its list", () => {
+    const bundle = readFileSync(`${app}/${RDS_BUNDLE}`, "utf8");
+    expect(bundle).toBe(rdsCertificates());
+    expect(() => createSecureContext({ ca: bundle })).not.toThrow();
   });
 
   it("has no package that is only for development, and not the npm package node", () => {

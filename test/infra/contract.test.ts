@@ -1,7 +1,9 @@
 /** What infra gives the container is what the server reads. */
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { RDS_BUNDLE, rdsCertificates } from "../../docker/rds-certificates.ts";
 import {
   DATA_DIR,
   HEALTHCHECK_COMMAND,
@@ -115,5 +117,25 @@ describe("what infra knows of the server", () => {
   });
 
   // Aurora's certificates are signed by authorities that Node doesn't know, and verify-full wants them.
-  it.todo(`carries the certificates of the RDS authorities in the image, at ${RDS_CA_FILE}`);
+  it("has the authorities of RDS where the image has them, every one of them good for a while", () => {
+    expect(RDS_CA_FILE).toBe(`/app/${RDS_BUNDLE}`);
+    const pems = rdsCertificates().match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    const authorities = pems.map((pem) => new X509Certificate(pem));
+    const inAYear = Date.now() + 365 * 86_400_000;
+    for (const it of authorities) {
+      expect(it.ca, it.subject).toBe(true);
+      expect(it.validToDate.getTime(), it.subject).toBeGreaterThan(inAYear);
+    }
+    const subjects = authorities.map((it) => it.subject).join("\n");
+    for (const region of [
+      "us-east-1",
+      "us-west-2",
+      "eu-central-1",
+      "eu-west-1",
+      "ap-southeast-2",
+      "sa-east-1",
+    ])
+      for (const key of ["RSA2048", "RSA4096", "ECC384"])
+        expect(subjects).toContain(`CN=Amazon RDS ${region} Root CA ${key} G1`);
+  });
 });
