@@ -6,11 +6,12 @@ const PROCESS_TESTS = [
   "test/cli/**/*.test.ts",
   "test/replicas/killed-replicas.test.ts",
 ];
-/** Need a Postgres or an S3 server, which they start themselves. */
+/** Need a Postgres, an S3 server or a Redis, which they start themselves. */
 const SERVICE_TESTS = [
   "test/**/postgres*.test.ts",
   "test/**/postgres/**/*.test.ts",
   "test/**/s3*.test.ts",
+  "test/**/redis/**/*.test.ts",
   "test/transfer/**/*.test.ts",
 ];
 

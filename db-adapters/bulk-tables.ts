@@ -10,7 +10,7 @@ export interface CatalogTable extends BulkTable {
 }
 
 /** Totals are written as such; migrations and the engine's own tables are no data. */
-const NO_DATA = /^(counter|schema_migration|sqlite_.*)$/;
+const NO_DATA = /^(counter|rate_count|schema_migration|sqlite_.*)$/;
 /** Notes of a transfer about one side, which the other must not get. */
 export const TRANSFER_SETTINGS = "transfer ";
 export const SERVING_SETTING = `${TRANSFER_SETTINGS}serving state`;

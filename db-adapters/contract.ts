@@ -811,8 +811,23 @@ export interface CronLock {
   tryCronLock(name: string): Promise<{ release(): Promise<void> } | null>;
 }
 
+export interface RateCount {
+  readonly count: number;
+  /** When the window ends and counting begins anew, Unix milliseconds. */
+  readonly endsMs: number;
+}
+
+/** Counts that all replicas keep together, for rate limits. */
+export interface RateCounter {
+  /**
+   * One more under `key`, in a window of `lengthMs` that begins with its first. Null when nobody counts with us,
+   * or nobody can be asked now: the caller then goes by its own count. Never throws.
+   */
+  countRate(key: string, window: { lengthMs: number; nowMs: number }): Promise<RateCount | null>;
+}
+
 /** What `openDatabase` gives: the data, and what replicas share beside it. */
-export interface SharedDatabase extends Database, EventBus, CronLock {}
+export interface SharedDatabase extends Database, EventBus, CronLock, RateCounter {}
 
 /** Bytes of UTF-8 that an event's payload may have on any bus. */
 export const EVENT_BYTES_MAX = 7_000;

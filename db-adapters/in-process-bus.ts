@@ -1,5 +1,5 @@
-/** The event bus and the cron lock of a database that one process has to itself. */
-import { type CronLock, EVENT_BYTES_MAX, type EventBus } from "./contract.ts";
+/** The event bus, the cron lock and the counts of a database that one process has to itself. */
+import { type CronLock, EVENT_BYTES_MAX, type EventBus, type RateCounter } from "./contract.ts";
 
 type Listener = (payload: string | null) => void;
 
@@ -57,4 +57,9 @@ export function inProcessCronLock(): CronLock {
       return { release: async () => void held.delete(name) };
     },
   };
+}
+
+/** Nobody else counts. */
+export function noSharedRates(): RateCounter {
+  return { countRate: async () => null };
 }

@@ -1,6 +1,6 @@
 /** The one place that knows which adapters there are. */
 import type { SharedDatabase } from "./contract.ts";
-import { inProcessBus, inProcessCronLock } from "./in-process-bus.ts";
+import { inProcessBus, inProcessCronLock, noSharedRates } from "./in-process-bus.ts";
 import type { PostgresOptions } from "./postgres/open.ts";
 import { openSqlite, type SqliteOptions } from "./sqlite/open.ts";
 
@@ -12,7 +12,12 @@ export type DatabaseOptions =
 export async function openDatabase(options: DatabaseOptions): Promise<SharedDatabase> {
   switch (options.kind) {
     case "sqlite":
-      return { ...(await openSqlite(options)), ...inProcessBus(), ...inProcessCronLock() };
+      return {
+        ...(await openSqlite(options)),
+        ...inProcessBus(),
+        ...inProcessCronLock(),
+        ...noSharedRates(),
+      };
     case "postgres": {
       // The driver is loaded where it is asked for: the other shape starts without it.
       const { openPostgres } = await import("./postgres/open.ts");

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
-import { DatabaseReadOnlyError } from "../db-adapters/contract.ts";
+import { DatabaseReadOnlyError, type RateCounter } from "../db-adapters/contract.ts";
 import { acquireInstance, type Instance, type Owner } from "../db-adapters/sqlite/instance-guard.ts";
 import type { InstanceStatus } from "./admin/deps.ts";
 import { createApp } from "./app.ts";
@@ -85,7 +85,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const instance = usesDataDir(config) ? await takeFolder(options) : null;
     closers.push(() => instance?.release());
     const ctx = await openContext(options, prepared, instance, closers);
-    const guard = new SignInGuard(config.authFailuresPerMinute, ctx.nowMs);
+    const rates = await openRates(ctx, closers);
+    const guard = new SignInGuard(config.authFailuresPerMinute, ctx.nowMs, rates);
     const scheduler = new Scheduler(ctx, guard);
     const health: Health = { isDraining: false, isStorageInDoubt: true };
     const app = createApp({ ctx, guard, health, instance: statusOf(instance, ctx.nowMs()) });
@@ -174,6 +175,18 @@ async function openContext(
   await requireRightKey(ctx, keyring);
   await createDefaultOrganization(ctx);
   return ctx;
+}
+
+/** Where failures are counted for all replicas: in Redis when there is one, else with the database's help. */
+async function openRates(ctx: Context, closers: (() => Promise<void> | void)[]): Promise<RateCounter> {
+  if (ctx.config.redisUrl === null) return ctx.db;
+  // The driver is loaded where it is asked for: everybody else starts without it.
+  const { openRedisRates } = await import("../db-adapters/redis/rates.ts");
+  const log = ({ level, msg, ...fields }: { level: "info" | "warn"; msg: string }) =>
+    ctx.log[level](fields, msg);
+  const rates = openRedisRates({ url: ctx.config.redisUrl, log });
+  closers.push(() => rates.close());
+  return rates;
 }
 
 async function closeIfOpened(opening: Promise<{ close(): Promise<void> }>): Promise<void> {

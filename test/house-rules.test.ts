@@ -97,6 +97,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "better-sqlite3": ["database"],
   "drizzle-orm": ["database"],
   pg: ["database"],
+  ioredis: ["database"],
   "@aws-sdk": ["files"],
   commander: ["cli"],
 };

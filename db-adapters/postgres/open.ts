@@ -14,6 +14,7 @@ import {
 import { advisoryCronLock } from "./cron-lock.ts";
 import { NotifyBus } from "./event-bus.ts";
 import { migrate, SCHEMA_VERSION, schemaVersionOf } from "./migrate.ts";
+import { sharedRates } from "./rates.ts";
 import { type QueryObserver, Sql } from "./sql.ts";
 import { allSteps } from "./steps/index.ts";
 
@@ -90,5 +91,6 @@ export async function openPostgres(options: PostgresOptions): Promise<SharedData
     publish: (topic, payload) => bus.publish(topic, payload),
     subscribe: (topic, onEvent) => bus.subscribe(topic, onEvent),
     ...advisoryCronLock(config),
+    ...sharedRates(sql),
   };
 }

@@ -353,6 +353,17 @@ export const setting = pgTable("setting", {
   value: text().notNull(),
 });
 
+/** How often something happened in the window that ends at `ends_ms`, counted by all replicas. */
+export const rate_count = pgTable(
+  "rate_count",
+  {
+    key: text().primaryKey(),
+    count: integer().notNull(),
+    ends_ms: big().notNull(),
+  },
+  (t) => [index("rate_count_ends").on(t.ends_ms)],
+);
+
 /**
  * Running totals for `statistics`: a metrics scrape must not count rows. Each total is the sum of its slots: one
  * row would make the ends of all updates wait for each other's commit.

@@ -343,6 +343,17 @@ export const setting = sqliteTable("setting", {
   value: text().notNull(),
 });
 
+/** Counts that replicas keep together; here there is one instance, and nothing is ever written. */
+export const rate_count = sqliteTable(
+  "rate_count",
+  {
+    key: text().primaryKey(),
+    count: integer().notNull(),
+    ends_ms: integer().notNull(),
+  },
+  (t) => [index("rate_count_ends").on(t.ends_ms)],
+);
+
 /** Running totals for `statistics`: a metrics scrape must not count rows. */
 export const counter = sqliteTable("counter", {
   name: text().primaryKey(),

@@ -149,6 +149,11 @@ const storage = {
     "Postgres: connections of one instance",
     integer({ min: 1, max: 500, initial: 10 }),
   ),
+  redisUrl: setting(
+    "Redis: redis://user:password@host:port/number, or rediss:// with TLS; counts failed sign-ins of all instances. Optional",
+    optionalText({ allowed: "a redis:// or rediss:// URL", pattern: /^rediss?:\/\/[^\s]{1,2000}$/ }),
+    { secret: true },
+  ),
   s3Bucket: setting(
     "S3: the bucket",
     optionalText({ allowed: "a bucket's name", pattern: /^[a-z0-9A-Z][a-zA-Z0-9._-]{1,254}$/ }),

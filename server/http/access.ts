@@ -57,7 +57,7 @@ export async function authenticate(ctx: Context, guard: SignInGuard, req: Reques
   }
   const identity = await ctx.db.findIdentity(tokenHash, ctx.nowMs());
   if (identity === null) {
-    guard.noteFailure(sourceIp);
+    await guard.noteFailure(sourceIp);
     throw new AppError("INVALID_TOKEN", { sourceIp });
   }
   guard.noteSuccess(tokenHash, identity.tokenId);

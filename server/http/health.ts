@@ -38,7 +38,7 @@ export function healthRoutes(health: Health): readonly Route[] {
       sendJson(res, 200, { status: "ok", nextSweepMs: ctx.deadlines.nextMs });
     }),
     openRoute("get", "/metrics", async (ctx, _access, req, res, guard) => {
-      checkMetricsToken(ctx, guard, req);
+      await checkMetricsToken(ctx, guard, req);
       ctx.metrics.setStatistics(await ctx.db.statistics());
       ctx.metrics.setArtifactQuota(ctx.config.artifactQuotaBytes);
       res.setHeader("content-type", ctx.metrics.registry.contentType);
@@ -48,7 +48,7 @@ export function healthRoutes(health: Health): readonly Route[] {
 }
 
 /** @throws AppError LOGIN_REQUIRED | INVALID_TOKEN | TOO_MANY_FAILURES */
-function checkMetricsToken(ctx: Context, guard: SignInGuard, req: Request): void {
+async function checkMetricsToken(ctx: Context, guard: SignInGuard, req: Request): Promise<void> {
   const { metricsToken } = ctx.config;
   if (metricsToken === null) return;
   const header = req.headers.authorization;
@@ -59,6 +59,6 @@ function checkMetricsToken(ctx: Context, guard: SignInGuard, req: Request): void
     guard.noteSuccess(given, null);
     return;
   }
-  guard.noteFailure(sourceOf(req));
+  await guard.noteFailure(sourceOf(req));
   throw new AppError("INVALID_TOKEN");
 }

@@ -84,7 +84,7 @@ export function leaseRoute(method: Method, path: string, handler: Handler<LeaseC
     try {
       await handler(ctx, claim, req, res, guard);
     } catch (error) {
-      if (isGuess(error)) guard.noteFailure(sourceOf(req));
+      if (isGuess(error)) await guard.noteFailure(sourceOf(req));
       throw error;
     }
     guard.noteLease(claim.tokenHash);

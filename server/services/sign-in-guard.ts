@@ -2,7 +2,12 @@
  * Slows down whoever guesses tokens. An address with too many failures within a minute waits the minute out;
  * tokens that were good a short while ago still pass, so that one broken job behind a shared address doesn't
  * lock a whole office out. Lease tokens count like access tokens. Everything here is bounded.
+ *
+ * Replicas count failures together: each failure is counted where all see it, and its answer says how many there
+ * were. So a replica learns of the others' failures with the first that it has itself, at the price of one more
+ * try a replica, and asks nobody as long as nobody fails.
  */
+import type { RateCounter } from "../../db-adapters/contract.ts";
 import { hashToken } from "../crypto/token-hash.ts";
 
 const WINDOW_MS = 60_000;
@@ -17,6 +22,7 @@ interface Failures {
 export class SignInGuard {
   readonly #failuresPerMinute: number;
   readonly #nowMs: () => number;
+  readonly #shared: RateCounter;
   readonly #failures = new Map<string, Failures>();
   /** Hashes of tokens that were good, newest last. */
   readonly #good = new Set<string>();
@@ -24,9 +30,10 @@ export class SignInGuard {
   readonly #goodLeases = new Set<string>();
   #uses = new Map<string, number>();
 
-  constructor(failuresPerMinute: number, nowMs: () => number) {
+  constructor(failuresPerMinute: number, nowMs: () => number, shared: RateCounter) {
     this.#failuresPerMinute = failuresPerMinute;
     this.#nowMs = nowMs;
+    this.#shared = shared;
   }
 
   /** Nobody has failed lately: nothing to look up. */
@@ -47,16 +54,27 @@ export class SignInGuard {
     return isKnown ? 0 : Math.ceil((failures.windowEndsMs - nowMs) / 1000);
   }
 
-  noteFailure(address: string): void {
+  /** Counted here on return of the call, and everywhere once it resolves. */
+  async noteFailure(address: string): Promise<void> {
     const nowMs = this.#nowMs();
-    const failures = this.#failures.get(address);
-    if (failures !== undefined && nowMs < failures.windowEndsMs) {
-      failures.count++;
-      return;
+    const failures = this.#countOne(address, nowMs);
+    const shared = await this.#shared.countRate(`sign-in ${address}`, { lengthMs: WINDOW_MS, nowMs });
+    if (shared === null || shared.count < failures.count) return;
+    failures.count = shared.count;
+    failures.windowEndsMs = shared.endsMs;
+  }
+
+  #countOne(address: string, nowMs: number): Failures {
+    const known = this.#failures.get(address);
+    if (known !== undefined && nowMs < known.windowEndsMs) {
+      known.count++;
+      return known;
     }
     this.#failures.delete(address);
     dropOldest(this.#failures, ADDRESSES_MAX);
-    this.#failures.set(address, { count: 1, windowEndsMs: nowMs + WINDOW_MS });
+    const failures = { count: 1, windowEndsMs: nowMs + WINDOW_MS };
+    this.#failures.set(address, failures);
+    return failures;
   }
 
   /** `tokenId` null: the admin token, whose uses are kept nowhere. */

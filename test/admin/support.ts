@@ -105,7 +105,7 @@ async function listen(
   closers: Closers,
 ): Promise<string> {
   const app = express();
-  const guard = new SignInGuard(ctx.config.authFailuresPerMinute, ctx.nowMs);
+  const guard = new SignInGuard(ctx.config.authFailuresPerMinute, ctx.nowMs, ctx.db);
   mount(
     app,
     { ctx, guard },

@@ -36,6 +36,7 @@ describe("readConfig", () => {
       files: "disk",
       replicas: 1,
       databaseUrl: null,
+      redisUrl: null,
       databaseCaFile: null,
       databasePoolMax: 10,
       s3Bucket: null,

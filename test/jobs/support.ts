@@ -55,7 +55,7 @@ export function watchedScheduler(
     },
   }) as SharedDatabase;
   const ctx = { ...server.ctx, db };
-  return new Scheduler(ctx, new SignInGuard(1, ctx.nowMs));
+  return new Scheduler(ctx, new SignInGuard(1, ctx.nowMs, ctx.db));
 }
 
 export async function gcRuns(server: TestServer): Promise<Answer["body"][]> {

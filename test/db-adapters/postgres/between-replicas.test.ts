@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { CronLock, EventBus } from "../../../db-adapters/contract.ts";
-import { inProcessBus, inProcessCronLock } from "../../../db-adapters/in-process-bus.ts";
+import { inProcessBus, inProcessCronLock, noSharedRates } from "../../../db-adapters/in-process-bus.ts";
 import { makeDatabase, openFor, query, testCluster } from "../../support/postgres.ts";
 
 const HOLDER = join(import.meta.dirname, "hold-cron-lock.ts");
@@ -128,5 +128,54 @@ describe("the cron lock (postgres)", () => {
     }
     expect(held).not.toBeNull();
     await held?.release();
+  });
+});
+
+describe("rate counts (in-process)", () => {
+  it("are nobody else's", async () => {
+    expect(await noSharedRates().countRate("a", { lengthMs: 1_000, nowMs: 0 })).toBeNull();
+  });
+});
+
+describe("rate counts (postgres)", () => {
+  it("are the same for all replicas, one for each key, until their window ends", async () => {
+    const { replicas } = await twoReplicas();
+    const count = (replica: 0 | 1, key: string, nowMs: number) =>
+      replicas[replica].countRate(key, { lengthMs: 1_000, nowMs });
+    expect(await count(0, "a", 100)).toEqual({ count: 1, endsMs: 1_100 });
+    expect(await count(1, "a", 1_099)).toEqual({ count: 2, endsMs: 1_100 });
+    expect(await count(1, "b", 1_099)).toEqual({ count: 1, endsMs: 2_099 });
+    expect(await count(0, "a", 1_100)).toEqual({ count: 1, endsMs: 2_100 });
+  });
+
+  it("miss none of many at the same time", async () => {
+    const { replicas } = await twoReplicas();
+    const window = { lengthMs: 1_000, nowMs: 0 };
+    const all = Array.from({ length: 60 }, (_, index) =>
+      replicas[index % 2 === 0 ? 0 : 1].countRate("a", window),
+    );
+    const counts = (await Promise.all(all)).map((it) => it?.count ?? 0).sort((a, b) => a - b);
+    expect(counts).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+  });
+
+  it("keep no rows of ended windows, however many keys come at the same time", async () => {
+    const { url, replicas } = await twoReplicas();
+    const keys = Array.from({ length: 150 }, (_, index) => `key ${index}`);
+    for (const nowMs of [0, 1_000, 2_000]) {
+      const counted = await Promise.all(
+        keys.map((key, index) =>
+          replicas[index % 2 === 0 ? 0 : 1].countRate(`${key} ${nowMs}`, { lengthMs: 1_000, nowMs }),
+        ),
+      );
+      expect(counted.map((it) => it?.count)).toEqual(keys.map(() => 1));
+    }
+    const rows = await query<{ ends_ms: string }>(url, "select distinct ends_ms from rate_count");
+    expect(rows.map(({ ends_ms: endsMs }) => Number(endsMs))).toEqual([3_000]);
+  });
+
+  it("are not known while the database can't be asked, which nobody has to catch", async () => {
+    const { replicas } = await twoReplicas();
+    await replicas[0].close();
+    expect(await replicas[0].countRate("a", { lengthMs: 1_000, nowMs: 0 })).toBeNull();
   });
 });
