@@ -5,6 +5,7 @@ import { makeDoor } from "./edge.ts";
 import { makeEfs } from "./efs.ts";
 import { guardMode, rememberMode } from "./guard.ts";
 import { makeNetwork } from "./network.ts";
+import { withRedis } from "./redis.ts";
 import { makeSecrets } from "./secrets.ts";
 import { makeService } from "./service.ts";
 import type { Settings } from "./settings.ts";
@@ -16,7 +17,7 @@ export async function statehouse(settings: Settings): Promise<Record<string, unk
   await guardMode(settings);
   const network = makeNetwork(settings);
   const makers = { efs: makeEfs, aurora: makeAurora };
-  const storage = makers[settings.mode](settings, network);
+  const storage = withRedis(settings, network, makers[settings.mode](settings, network));
   const secrets = makeSecrets(settings);
   const door = makeDoor(settings, network);
   const service = makeService(settings, { network, storage, secrets, door });

@@ -40,6 +40,8 @@ export interface StageConfig {
     /** Further instances, for a failover within a minute. */
     readonly readers?: number;
   };
+  /** A small Valkey that the tasks count failed sign-ins in; `aurora` only. Without it they do so in Postgres. */
+  readonly redis?: boolean | { readonly instance?: `${string}.${string}` };
   /** Both storages at once, and a task that moves data between them: for a change of mode. */
   readonly bothStorages?: boolean;
   /** Deleting data is refused by the deploy itself. By default as `production`. */

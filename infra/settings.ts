@@ -28,6 +28,7 @@ export interface Settings {
     readonly pauseAfterMinutes: number | null;
     readonly readers: number;
   };
+  readonly redis: { readonly instance: string } | null;
   readonly bothStorages: boolean;
   readonly protectData: boolean;
   readonly nat: "none" | "ec2" | "managed";
@@ -44,7 +45,7 @@ const IDLE_SECONDS_MAX = SERVER_KEEP_ALIVE_SECONDS - 5;
 
 /** Set by infra/ itself, or a secret: not for `environment`. */
 const NOT_FOR_ENVIRONMENT =
-  /^STATEHOUSE_(MODE|REPLICAS|HOST|PORT|DATA_DIR|DATABASE|FILES|DATABASE_URL|DATABASE_CA_FILE|S3_BUCKET|S3_REGION|PUBLIC_URL|TRUSTED_PROXY_HOPS|\w+_FILE|\w*(TOKEN|KEYS?))$/;
+  /^STATEHOUSE_(MODE|REPLICAS|HOST|PORT|DATA_DIR|DATABASE|FILES|DATABASE_URL|DATABASE_CA_FILE|REDIS_URL|S3_BUCKET|S3_REGION|PUBLIC_URL|TRUSTED_PROXY_HOPS|\w+_FILE|\w*(TOKEN|KEYS?))$/;
 
 /** @throws Error with every problem of the stage at once */
 export function resolve(config: StatehouseConfig, stage: string): Settings {
@@ -73,6 +74,7 @@ function withDefaults(input: StageConfig & { mode: Mode }, stage: string): Setti
     replicas: input.replicas ?? replicasOf(isAurora, production),
     spot: input.spot ?? (isAurora && !production),
     database: databaseOf(input.database ?? {}, production),
+    redis: redisOf(input.redis ?? false),
     bothStorages: input.bothStorages ?? false,
     protectData: input.protectData ?? production,
     nat: input.nat ?? "none",
@@ -92,6 +94,11 @@ function domainOf(domain: string | DomainInput): Domain {
     zone: given.zone ?? null,
     cert: given.cert ?? null,
   };
+}
+
+function redisOf(given: NonNullable<StageConfig["redis"]>): Settings["redis"] {
+  if (given === false) return null;
+  return { instance: (given === true ? undefined : given.instance) ?? "t4g.micro" };
 }
 
 function replicasOf(isAurora: boolean, production: boolean): Settings["replicas"] {
@@ -114,6 +121,7 @@ function problemsOf(settings: Settings, input: StageConfig): string[] {
     ...nameProblems(settings),
     ...writerProblems(settings),
     ...databaseProblems(settings, input),
+    ...redisProblems(settings),
     ...edgeProblems(settings),
     ...environmentProblems(settings),
   ];
@@ -156,6 +164,15 @@ function databaseProblems({ database, production }: Settings, input: StageConfig
     problems.push("database.minAcu is at least 0.5 in production: waking takes half a minute");
   if (!Number.isInteger(readers) || readers < 0 || readers > 15)
     problems.push("database.readers is from 0 to 15");
+  return problems;
+}
+
+function redisProblems({ mode, redis }: Settings): string[] {
+  const problems: string[] = [];
+  if (redis === null) return problems;
+  if (mode === "efs") problems.push('redis goes with mode "aurora": the one task of efs counts by itself');
+  if (!/^[a-z]\w*\.\w+$/.test(redis.instance))
+    problems.push('redis.instance is a type such as "t4g.micro", without "cache."');
   return problems;
 }
 

@@ -14,6 +14,7 @@ export interface Mutation {
 
 const EFS = { test: "efs", in: "efs production" } as const;
 const AURORA = { test: "aurora", in: "aurora production" } as const;
+const AURORA_REDIS = { test: "aurora", in: "aurora production, alb, foreign certificate" } as const;
 const EVERY_EFS = { test: "every-stage", in: "efs production" } as const;
 const EVERY_AURORA = { test: "every-stage", in: "aurora production" } as const;
 
@@ -333,6 +334,30 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'READINESS_PATH = "/"',
     ...EVERY_EFS,
     caughtBy: "is asked whether it is well",
+  },
+  {
+    rule: "the cache for the tasks alone",
+    file: "infra/redis.ts",
+    from: "securityGroups: [group.id]",
+    to: "securityGroups: [network.appGroup.id]",
+    ...AURORA_REDIS,
+    caughtBy: "has a Valkey",
+  },
+  {
+    rule: "TLS to the cache",
+    file: "infra/redis.ts",
+    from: 'transitEncryptionMode = "required"',
+    to: 'transitEncryptionMode = "preferred"',
+    ...AURORA_REDIS,
+    caughtBy: "has a Valkey",
+  },
+  {
+    rule: "TLS from the tasks to the cache",
+    file: "infra/redis.ts",
+    from: "`rediss://",
+    to: "`redis://",
+    ...AURORA_REDIS,
+    caughtBy: "has a Valkey",
   },
   {
     rule: "stickiness",

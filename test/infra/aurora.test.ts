@@ -117,6 +117,26 @@ describeCases(casesOf("aurora"), (made, name) => {
     expect(statements.length - storage.length).toBe(production ? 0 : 1);
   });
 
+  it("has a Valkey where it is asked for, with TLS and a password, for the tasks alone", () => {
+    if (config.redis === undefined) {
+      expect(made().resources.filter((it) => it.type.startsWith("aws:elasticache/"))).toEqual([]);
+      return;
+    }
+    expect(one(made(), "elasticache/replicationGroup").inputs).toMatchObject({
+      engine: "valkey",
+      nodeType: "cache.t4g.micro",
+      clusterMode: "disabled",
+      transitEncryptionEnabled: true,
+      transitEncryptionMode: "required",
+      atRestEncryptionEnabled: true,
+      authToken: { $secret: expect.any(String) },
+      securityGroupIds: ["RedisGroup-id"],
+    });
+    const url = new URL(unwrap(one(made(), "ssm/parameter", "RedisUrlParameter").inputs.value));
+    expect(url).toMatchObject({ protocol: "rediss:", username: "default", host: "cache.example:6379" });
+    expect(decodeURIComponent(url.password)).toMatch(/^Generated-RedisAuthToken/);
+  });
+
   it("keeps a browser on one task while it lives, and lets go in time", () => {
     if (config.edge === "api") return;
     expect(one(made(), "lb/targetGroup").inputs).toMatchObject({

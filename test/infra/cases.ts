@@ -24,6 +24,7 @@ export const CASES = {
       edge: "alb",
       domain: { name: "state.example.com", dns: "none", cert: CERT },
       database: { readers: 1 },
+      redis: true,
     },
   },
   "aurora production, cdn, cloudflare, nat, bastion": {

@@ -63,6 +63,8 @@ describeCases(CASE_NAMES, (made, name) => {
         /^postgres:\/\/statehouse:Generated-.*@writer\.cluster\.example:5432\//,
       );
       expect(config.databaseCaFile).toBe(RDS_CA_FILE);
+      if (configOf(name).redis)
+        expect(config.redisUrl).toMatch(/^rediss:\/\/default:.+@cache\.example:6379$/);
       expect(config.s3Bucket).toBe(made().outputs.bucket);
       expect(config.s3Region).toBe("us-east-1");
     }

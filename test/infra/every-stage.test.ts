@@ -142,6 +142,7 @@ describeCases(CASE_NAMES, (made, name) => {
       ...(mode === "efs" || bothStorages ? ["DataSecurityGroup: AppGroup-id tcp/2049"] : []),
       ...(mode === "aurora" || bothStorages ? ["DatabaseGroup: AppGroup-id tcp/5432"] : []),
     ];
+    if (configOf(name).redis) expected.push("RedisGroup: AppGroup-id tcp/6379");
     // The first NAT machine is also the bastion, which SST's tunnel reaches by SSH.
     if (configOf(name).bastion)
       expected.push(

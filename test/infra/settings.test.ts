@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { StatehouseConfig } from "../../infra/input.ts";
 import { acknowledgementOf, refusalOf } from "../../infra/mode-change.ts";
 import { resolve } from "../../infra/settings.ts";
+import { SETTINGS } from "../../server/config/schema.ts";
 import written from "../../statehouse.config.ts";
 
 const CERT = (region: string) => `arn:aws:acm:${region}:123456789012:certificate/1`;
@@ -89,6 +90,16 @@ describe("resolve", () => {
       says: "STATEHOUSE_METRICS_TOKEN can't be set here",
     },
     {
+      why: "Redis for one task",
+      config: { mode: "efs", redis: true },
+      says: 'redis goes with mode "aurora"',
+    },
+    {
+      why: "a type of machine as AWS's console writes it",
+      config: { mode: "aurora", redis: { instance: "cache.t4g.micro" } },
+      says: "redis.instance is a type",
+    },
+    {
       why: "a variable of ours",
       config: { mode: "efs", environment: { STATEHOUSE_REPLICAS: "2" } },
       says: "STATEHOUSE_REPLICAS can't be set here",
@@ -96,6 +107,13 @@ describe("resolve", () => {
   ];
   it.each(refused)("refuses $why", ({ config, says }) => {
     expect(() => resolve(config, "production")).toThrow(says);
+  });
+
+  it("refuses every secret of the server in clear text, whichever there are", () => {
+    for (const { env } of SETTINGS.filter((it) => it.secret)) {
+      const config: StatehouseConfig = { mode: "efs", environment: { [env]: "x" } };
+      expect(() => resolve(config, "a"), env).toThrow(`${env} can't be set here`);
+    }
   });
 
   it("says everything that is wrong at once", () => {

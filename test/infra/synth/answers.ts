@@ -113,6 +113,11 @@ export function computed(type: string, name: string, inputs: Values): Values {
       tagsAll: {},
     },
     "aws:rds/clusterInstance:ClusterInstance": { endpoint: host, port: 5432 },
+    "aws:elasticache/replicationGroup:ReplicationGroup": {
+      primaryEndpointAddress: "cache.example",
+      clusterEnabled: false,
+      port: 6379,
+    },
     "aws:s3/bucket:Bucket": {
       bucket: `${name.toLowerCase()}-bucket`,
       arn: `arn:aws:s3:::${name.toLowerCase()}-bucket`,
