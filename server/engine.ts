@@ -1,8 +1,7 @@
 /** What commands beside the server ask of the storage: probes for `doctor`, and the server for a moment. */
-import { join } from "node:path";
 import pino from "pino";
 import { fileSystemOf } from "../db-adapters/sqlite/file-system.ts";
-import { findInstance, inspectDatabase } from "../db-adapters/sqlite/inspect.ts";
+import { findInstance, type Inspection, inspectDatabase } from "../db-adapters/sqlite/inspect.ts";
 import { chooseJournaling } from "../db-adapters/sqlite/journal-mode.ts";
 import { dataDirPaths } from "./config/data-dir.ts";
 import type { Config } from "./config/schema.ts";
@@ -11,6 +10,7 @@ import { checkCanary } from "./crypto/canary.ts";
 import { createKeyring, keyIdOf } from "./crypto/keyring.ts";
 import type { DatabaseInfo, EngineProbes } from "./doctor/probes.ts";
 import { CANARY_SETTING, startServer } from "./start.ts";
+import { filesOptions } from "./storage.ts";
 
 /** How long a command waits for a data folder that somebody has just taken. */
 const TAKE_FOLDER_MS = 5_000;
@@ -20,14 +20,35 @@ export const engineProbes: EngineProbes = {
   journalMode: (config) => chooseJournaling(config.journalMode, fileSystemOf(config.dataDir)),
   findOwner: async (config) => findInstance(config.dataDir),
   inspectDatabase: inspect,
+  probeBucket: async (config) => {
+    const options = filesOptions(config);
+    if (options.kind !== "s3") return [];
+    const { probeS3 } = await import("../storage-adapters/s3-probe.ts");
+    return probeS3(options);
+  },
+  pingRedis: async (url) => {
+    const { pingRedis } = await import("../db-adapters/redis/rates.ts");
+    return pingRedis(url);
+  },
 };
 
+/** Of either engine. Null when there is no database yet, or one without a table. */
+async function inspection(config: Config): Promise<(Inspection & { readonly server?: string }) | null> {
+  if (config.database === "sqlite") return inspectDatabase(dataDirPaths(config.dataDir).database);
+  const { inspectPostgres } = await import("../db-adapters/postgres/inspect.ts");
+  return inspectPostgres({
+    url: config.databaseUrl ?? "",
+    ...(config.databaseCaFile === null ? {} : { caFile: config.databaseCaFile }),
+  });
+}
+
 async function inspect(config: Config): Promise<DatabaseInfo | null> {
-  const found = inspectDatabase(dataDirPaths(config.dataDir).database);
+  const found = await inspection(config);
   if (found === null) return null;
-  const { schemaVersion, programSchemaVersion, settings } = found;
+  const { schemaVersion, programSchemaVersion, settings, server } = found;
   const order = Math.sign(schemaVersion - programSchemaVersion);
   return {
+    ...(server === undefined ? {} : { server }),
     schemaVersion: String(schemaVersion),
     programSchemaVersion: String(programSchemaVersion),
     schema: order === 0 ? "current" : order < 0 ? "older" : "newer",
@@ -61,9 +82,9 @@ export async function withLocalServer<T>(config: Config, fn: (baseUrl: string) =
 
 /** Brings the database to this program's schema by opening it once. */
 export async function migrate(config: Config): Promise<string> {
-  const before = inspectDatabase(join(config.dataDir, "statehouse.db"));
+  const before = await inspection(config);
   await withLocalServer(config, async () => undefined);
-  const after = inspectDatabase(join(config.dataDir, "statehouse.db"));
+  const after = await inspection(config);
   const version = after?.schemaVersion ?? 0;
   return before?.schemaVersion === version
     ? `The schema is at version ${version}; there was nothing to do.`

@@ -10,6 +10,7 @@ import { createApp } from "./app.ts";
 import { createDocumentStore } from "./blobs/documents.ts";
 import type { PreparedDataDir } from "./config/first-run.ts";
 import type { Config } from "./config/schema.ts";
+import { usesDataDir } from "./config/shape.ts";
 import type { Context } from "./context.ts";
 import { canaryFor, checkCanary } from "./crypto/canary.ts";
 import { createKeyring, type Keyring, keyIdOf } from "./crypto/keyring.ts";
@@ -21,7 +22,7 @@ import { Scheduler } from "./jobs/scheduler.ts";
 import { createMetrics } from "./metrics.ts";
 import { createReplayer } from "./services/replayer.ts";
 import { SignInGuard } from "./services/sign-in-guard.ts";
-import { openDatabaseOf, openFilesOf, prepareSecrets, usesDataDir } from "./storage.ts";
+import { openDatabaseOf, openFilesOf, prepareSecrets } from "./storage.ts";
 import { TARGET_SETTING } from "./transfer/target.ts";
 import { VERSION } from "./version.ts";
 

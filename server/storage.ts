@@ -9,11 +9,7 @@ import { type BlobStoreOptions, openBlobStore } from "../storage-adapters/open.t
 import { dataDirPaths } from "./config/data-dir.ts";
 import { type PreparedDataDir, prepareDataDir } from "./config/first-run.ts";
 import type { Config } from "./config/schema.ts";
-
-/** Whether the data folder holds anything: then one instance owns it. */
-export function usesDataDir(config: Config): boolean {
-  return config.database === "sqlite" || config.files === "disk";
-}
+import { usesDataDir } from "./config/shape.ts";
 
 /**
  * The secrets, and the data folder where the shape has one. Without a folder both secrets come from settings,

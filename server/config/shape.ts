@@ -32,6 +32,11 @@ export function adaptersOf(settings: Pick<ShapeSettings, "mode" | "database" | "
   };
 }
 
+/** Whether the data folder holds anything: then one instance owns it. */
+export function usesDataDir({ database, files }: Adapters): boolean {
+  return database === "sqlite" || files === "disk";
+}
+
 /** Everything that doesn't fit together, each with the way out. */
 export function shapeProblems(settings: ShapeSettings): { name: keyof ShapeSettings; problem: string }[] {
   const { database, files } = adaptersOf(settings);

@@ -15,6 +15,21 @@ const Status = z.looseObject({
   database: z.looseObject({ schema: z.string().optional() }),
 });
 
+/** A database server, which takes a look at any time. */
+export async function checkDatabaseServer(config: Config, probes: DoctorProbes): Promise<Check[]> {
+  try {
+    const info = await probes.inspectDatabase(config);
+    const server = ok("database", info?.server ?? "answers");
+    if (info === null || info.schemaVersion === "0")
+      return [server, ok(SCHEMA, "no tables yet: the first start makes them")];
+    return [server, schemaCheck(info), keyCheck(info)];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const advice = "Check STATEHOUSE_DATABASE_URL, and that this machine may reach the server.";
+    return [fail("database", reason, advice)];
+  }
+}
+
 /** Nobody has the folder: the database may be opened for a look. */
 export async function checkClosedDatabase(config: Config, probes: DoctorProbes): Promise<Check[]> {
   let info: DatabaseInfo | null;

@@ -18,8 +18,10 @@ export interface FileSystemInfo {
   readonly kind: "local" | "network" | "unknown";
 }
 
-/** Of a closed database. */
+/** Of a database that is only looked at. */
 export interface DatabaseInfo {
+  /** Of one that is elsewhere: what it is and how the connection is protected. */
+  readonly server?: string;
   /** The newest migration that was applied. */
   readonly schemaVersion: string;
   /** The newest that this program knows. */
@@ -29,6 +31,13 @@ export interface DatabaseInfo {
   readonly canary: "match" | "wrong_key" | "absent" | "no_key";
 }
 
+/** One call that the file store makes of its bucket. */
+export interface BucketStep {
+  readonly step: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
 /** The probes that know the database's engine; `main.ts` gives them. */
 export interface EngineProbes {
   fileSystem(folder: string): FileSystemInfo | Promise<FileSystemInfo>;
@@ -36,8 +45,15 @@ export interface EngineProbes {
   journalMode(config: Config): JournalModeInfo | Promise<JournalModeInfo>;
   /** The live process that holds the folder; null when nobody does. */
   findOwner(config: Config): Promise<InstanceOwner | null>;
-  /** Opens the database to look at it; never called while somebody holds the folder. Null when there is none. */
+  /**
+   * Opens the database to look at it; never called while somebody holds the folder that it is in. Null when there
+   * is none.
+   */
   inspectDatabase(config: Config): Promise<DatabaseInfo | null>;
+  /** Tries every call that the server makes of its bucket, on an object of its own. Never throws. */
+  probeBucket(config: Config): Promise<readonly BucketStep[]>;
+  /** @throws what Redis or the network says */
+  pingRedis(url: string): Promise<{ readonly version: string; readonly tookMs: number }>;
 }
 
 export interface JournalModeInfo {

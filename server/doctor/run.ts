@@ -1,9 +1,10 @@
 /** Looks at everything that an installation stands on, without changing it. */
 import type { Config } from "../config/schema.ts";
+import { usesDataDir } from "../config/shape.ts";
 import { findAdminToken } from "../config/stored-secrets.ts";
 import { type Check, fail } from "./check.ts";
 import { checkClock } from "./clock.ts";
-import { checkClosedDatabase, checkRunningServer } from "./database.ts";
+import { checkClosedDatabase, checkDatabaseServer, checkRunningServer } from "./database.ts";
 import {
   checkFileSystem,
   checkFreeSpace,
@@ -15,27 +16,45 @@ import {
 } from "./folder.ts";
 import type { DoctorProbes } from "./probes.ts";
 import { checkPublicUrl } from "./public-url.ts";
+import { checkBucket, checkRedis } from "./services.ts";
 
 /** All checks, in the order in which one should read them. Leaves an open database alone. */
 export async function runDoctor(config: Config, probes: DoctorProbes): Promise<Check[]> {
-  const missing = await missingFolder(config);
-  if (missing !== null) {
-    return [missing, await checkClock(config, probes, false), await checkPublicUrl(config, false)];
-  }
-  const folder = [
+  const missing = usesDataDir(config) ? await missingFolder(config) : null;
+  const hasFolder = usesDataDir(config) && missing === null;
+  const folder = hasFolder ? await checkFolder(config, probes) : [];
+  const { checks, isRunning } = await checkData(config, probes, hasFolder);
+  return [
+    ...(missing === null ? [] : [missing]),
+    ...folder,
+    ...checks,
+    ...(config.files === "s3" ? await checkBucket(config, probes) : []),
+    ...(config.redisUrl === null ? [] : [await checkRedis(config.redisUrl, probes)]),
+    await checkClock(config, probes, hasFolder),
+    await checkPublicUrl(config, isRunning),
+  ];
+}
+
+async function checkFolder(config: Config, probes: DoctorProbes): Promise<Check[]> {
+  return [
     await checkFileSystem(config, probes),
     await checkPermissions(config),
     await checkFreeSpace(config, probes),
     await checkFsync(config, probes),
-    await checkJournalMode(config, probes),
+    ...(config.database === "sqlite" ? [await checkJournalMode(config, probes)] : []),
   ];
-  const { checks, isRunning } = await checkStored(config, probes);
-  return [
-    ...folder,
-    ...checks,
-    await checkClock(config, probes, true),
-    await checkPublicUrl(config, isRunning),
-  ];
+}
+
+/** `isRunning`: a server can be expected to answer. */
+async function checkData(
+  config: Config,
+  probes: DoctorProbes,
+  hasFolder: boolean,
+): Promise<{ checks: Check[]; isRunning: boolean }> {
+  if (config.database === "postgres") {
+    return { checks: await checkDatabaseServer(config, probes), isRunning: config.publicUrl !== null };
+  }
+  return hasFolder ? checkStored(config, probes) : { checks: [], isRunning: false };
 }
 
 async function checkStored(

@@ -26,6 +26,8 @@ function probes(overrides: Partial<DoctorProbes> = {}): DoctorProbes {
     inspectDatabase: async () => DATABASE,
     freeBytes: async () => 5000 * MIB,
     fsyncTimesMs: async () => [1, 2, 300],
+    probeBucket: () => Promise.reject(new Error("the bucket was not expected")),
+    pingRedis: () => Promise.reject(new Error("Redis was not expected")),
     ...overrides,
   };
 }

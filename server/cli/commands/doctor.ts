@@ -8,10 +8,10 @@ import { examples, jsonOption } from "../options.ts";
 
 export function addDoctor(program: Command, deps: CommandLineDeps, exitWith: (code: number) => void): void {
   jsonOption(program.command("doctor"))
-    .summary("check the data folder, the clock, the key and the addresses")
+    .summary("check the storage, the clock, the key and the addresses")
     .description(
-      "Check the data folder and its file system, the disk, the clock, the encryption key and the addresses, " +
-        "and say what to do about what is wrong. Safe while a server is running. Exit code 1 when a check fails.",
+      "Check the data folder and its file system or the database server, the bucket and Redis, the disk, the " +
+        "clock, the encryption key and the addresses, and say what to do about what is wrong. Safe while a server is running. Exit code 1 when a check fails.",
     )
     .addHelpText("after", examples("doctor", "doctor --json"))
     .action(async ({ json }: { json: boolean }) => {
