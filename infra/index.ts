@@ -23,7 +23,9 @@ export async function statehouse(settings: Settings): Promise<Record<string, unk
   const service = makeService(settings, { network, storage, secrets, door });
   door.connect(service);
   rememberMode(settings, service);
-  const moving = settings.bothStorages ? otherStorage(settings, network, storage, secrets) : {};
+  const moving = settings.bothStorages
+    ? otherStorage(settings, network, storage, secrets, door.publicUrl)
+    : {};
   return {
     url: door.publicUrl,
     login: $interpolate`pulumi login ${door.publicUrl}`,
@@ -39,8 +41,9 @@ function otherStorage(
   network: ReturnType<typeof makeNetwork>,
   storage: Storage,
   secrets: ReturnType<typeof makeSecrets>,
+  url: $util.Output<string>,
 ): Record<string, unknown> {
   const other = settings.mode === "efs" ? makeAurora(settings, network) : makeEfs(settings, network);
   const [efs, aurora] = settings.mode === "efs" ? [storage, other] : [other, storage];
-  return { ...other.outputs, transfer: makeTransfer(settings, { network, efs, aurora, secrets }) };
+  return { ...other.outputs, transfer: makeTransfer(settings, { network, url, efs, aurora, secrets }) };
 }

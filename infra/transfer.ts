@@ -1,4 +1,5 @@
 /** A task for moving data between the two storages of a stage; nobody starts it but a person. */
+import { DATA_DIR } from "./facts.ts";
 import type { Network } from "./network.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
@@ -7,17 +8,27 @@ import { taskArgs } from "./task.ts";
 
 export interface TransferParts {
   network: Network;
+  /** Where the service answers; clients stay there. */
+  url: $util.Output<string>;
   efs: Storage;
   aurora: Storage;
   secrets: Secrets;
 }
 
+/**
+ * Away from the storage that the service has. Its environment names the database and the bucket, and the file system
+ * is at /data: as the target that is a folder; as the source it is read through the server that holds it.
+ */
+function commandOf({ mode }: Settings, url: $util.Output<string>): $util.Input<string>[] {
+  const places = mode === "efs" ? ["--from-url", url, "--to", "env"] : ["--from", "env", "--to", DATA_DIR];
+  return ["transfer", ...places, "--wait", "--new-url", url];
+}
+
 /** Returns the command that starts it. */
 export function makeTransfer(settings: Settings, parts: TransferParts): $util.Output<string> {
-  const { network, efs, aurora, secrets } = parts;
+  const { network, url, efs, aurora, secrets } = parts;
   const task = new sst.aws.Task("Transfer", {
     ...taskArgs(settings, {
-      // The environment names the database and the bucket; /data is the file system.
       environment: { STATEHOUSE_MODE: "aurora", ...aurora.environment },
       lateEnvironment: {},
       ssm: { ...secrets.ssm, ...aurora.secrets },
@@ -25,7 +36,7 @@ export function makeTransfer(settings: Settings, parts: TransferParts): $util.Ou
       volumes: efs.volumes,
       portMappings: [],
     }),
-    command: ["transfer", "--help"],
+    command: commandOf(settings, url),
     cluster: network.cluster,
   });
   const subnets = $util.output(network.taskSubnets).apply((ids) => ids.join(","));

@@ -15,13 +15,25 @@ import {
   SERVER_KEEP_ALIVE_SECONDS,
   STOP_TIMEOUT_SECONDS,
 } from "../../infra/facts.ts";
+import type { CommandLineDeps } from "../../server/cli/deps.ts";
 import { readConfig } from "../../server/config/read.ts";
 import { SETTINGS } from "../../server/config/schema.ts";
+import { run } from "../command-line/support.ts";
 import { CASE_NAMES, configOf, modeOf } from "./cases.ts";
-import { type Container, containersOf, describeCases, one, serverOf, unwrap } from "./support.ts";
+import {
+  type Container,
+  containersOf,
+  describeCases,
+  describeStage,
+  one,
+  serverOf,
+  unwrap,
+} from "./support.ts";
 import { ROOT } from "./synth/bundle.ts";
 import type { Synthesis } from "./synth/case.ts";
 import { SECRETS } from "./synth/synth.ts";
+
+type TransferRequest = Parameters<CommandLineDeps["transfer"]>[0];
 
 /** The environment as ECS would make it: secrets by the ARNs of their parameters. */
 function environmentOf(synthesis: Synthesis, container: Container): Record<string, string> {
@@ -92,6 +104,44 @@ describeCases(CASE_NAMES, (made, name) => {
     const changing = configOf(name).previousEncryptionKeys === true;
     expect(config.previousEncryptionKeys).toEqual(changing ? [SECRETS.PreviousEncryptionKeys] : []);
     if (changing) expect(config.logLevel).toBe("debug");
+  });
+});
+
+/** The real command line, started as ECS would start it; what it would move is caught. */
+async function transferOf(synthesis: Synthesis): Promise<TransferRequest> {
+  const [container] = containersOf(synthesis, "TransferTask");
+  if (container === undefined) throw new Error("there is no transfer task");
+  const asked: TransferRequest[] = [];
+  const outcome = await run(container.command ?? [], environmentOf(synthesis, container), {
+    transfer: async (request) => {
+      asked.push(request);
+      return { outcome: "was_moved" } as Awaited<ReturnType<CommandLineDeps["transfer"]>>;
+    },
+  });
+  expect(outcome).toMatchObject({ code: 0, stderr: "" });
+  return asked[0] as TransferRequest;
+}
+
+describeStage("efs production, both storages", (made) => {
+  it("moves from the server on the file system to the database and the bucket, at the same address", async () => {
+    const { url, bucket } = made().outputs;
+    expect(await transferOf(made())).toMatchObject({
+      from: { kind: "server", url, token: SECRETS.AdminToken },
+      to: { database: "postgres", files: "s3", s3Bucket: bucket, encryptionKey: SECRETS.EncryptionKey },
+      newUrl: url,
+      waitMs: 3_600_000,
+    });
+  });
+});
+
+describeStage("a change of mode that was prepared", (made) => {
+  it("moves the other way once the mode is the other", async () => {
+    const { url } = made().outputs;
+    expect(await transferOf(made())).toMatchObject({
+      from: { kind: "config", config: { database: "postgres", files: "s3" } },
+      to: { database: "sqlite", files: "disk", dataDir: DATA_DIR },
+      newUrl: url,
+    });
   });
 });
 

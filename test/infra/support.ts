@@ -46,6 +46,7 @@ export function one(synthesis: Synthesis, type: string, name?: string): Resource
 export interface Container {
   readonly name: string;
   readonly image: string;
+  readonly command?: readonly string[];
   readonly user: string;
   readonly stopTimeout: number;
   readonly readonlyRootFilesystem: boolean;

@@ -32,10 +32,10 @@ export function addTransfer(program: Command, deps: CommandLineDeps): void {
         "copied while the source serves; then it takes no writes for a moment, everything is verified, and\n" +
         "the source says from then on that it was moved. Run it again after an interruption: it goes on.",
     )
-    .option("--from <place>", "the source: a data folder, or a file with its STATEHOUSE_… settings")
+    .option("--from <place>", "the source: a data folder, a file with its STATEHOUSE_… settings, or env")
     .option("--from-url <url>", "the source as a running server's address")
     .option("--from-token <token>", "admin token of that server")
-    .option("--to <place>", "the target: a data folder, or a file with its settings; empty")
+    .option("--to <place>", "the target: a data folder, a file with its settings, or env; empty")
     .option("--new-url <url>", "where clients of the source are sent from then on")
     .option("--wait [time]", "wait for running updates, such as 30m (1h); refused otherwise", duration)
     .option("--reopen", "instead: let a source take writes again that was closed or moved", false)
@@ -85,8 +85,9 @@ function originOf(
   return { origin: { kind: "config", config: readConfig(env) }, env };
 }
 
-/** A file is read as settings; anything else is the name of a folder. */
+/** `env` is what the command itself was started with; a file is read as settings; anything else is a folder. */
 function environmentOf(deps: CommandLineDeps, place: string): Environment {
+  if (place === "env") return deps.env;
   const path = resolve(deps.cwd, place);
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return { STATEHOUSE_DATA_DIR: path };
   return parseEnv(readFileSync(path, "utf8"));
