@@ -517,6 +517,9 @@ export interface GcRun {
   readonly error: string | null;
 }
 
+/** Runs that are of use to anybody. */
+export const GC_RUNS_KEPT = 1_000;
+
 export interface AuditEvent {
   readonly id: string;
   readonly atMs: number;
@@ -578,6 +581,7 @@ export interface UpkeepStore {
   listDeletedStacks(limit: number): Promise<string[]>;
   /** Removes up to `limit` rows of a deleted stack; `done` when none is left. */
   purgeDeletedStack(stackId: string, limit: number): Promise<{ removed: number; done: boolean }>;
+  /** The newest GC_RUNS_KEPT stay. */
   recordGcRun(run: GcRun): Promise<void>;
   /** Newest first. */
   listGcRuns(limit: number): Promise<GcRun[]>;

@@ -75,8 +75,8 @@ export interface BlobStore {
    * @throws InvalidBlobKeyError when no key can start like that
    */
   list(prefix: string): AsyncIterable<BlobEntry>;
-  /** Removes what interrupted puts left behind since before `olderThanMs`. Returns how many. */
-  sweepPartial(olderThanMs: number): Promise<number>;
+  /** Removes what interrupted puts left behind since before `olderThanMs`, or counts it. Returns how many. */
+  sweepPartial(olderThanMs: number, options?: { readonly dryRun: boolean }): Promise<number>;
   /** What this store is, for `doctor` and the start-up line. */
   describe(): Promise<Readonly<Record<string, string>>>;
   close(): Promise<void>;

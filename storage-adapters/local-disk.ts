@@ -100,8 +100,8 @@ class LocalDisk implements BlobStore {
     yield* listBlobs(this.#paths.blobs, prefix);
   }
 
-  async sweepPartial(olderThanMs: number): Promise<number> {
-    return named(this.#sweep(olderThanMs));
+  async sweepPartial(olderThanMs: number, { dryRun } = { dryRun: false }): Promise<number> {
+    return named(this.#sweep(olderThanMs, dryRun));
   }
 
   async describe(): Promise<Readonly<Record<string, string>>> {
@@ -143,14 +143,14 @@ class LocalDisk implements BlobStore {
     await orMissing(syncFolder(folder));
   }
 
-  async #sweep(olderThanMs: number): Promise<number> {
+  async #sweep(olderThanMs: number, dryRun: boolean): Promise<number> {
     let removed = 0;
     for await (const { name } of await opendir(this.#paths.tmp)) {
       if (this.#writing.has(name)) continue;
       const path = join(this.#paths.tmp, name);
       const stats = await orMissing(stat(path));
       if (stats === null || stats.mtimeMs >= olderThanMs) continue;
-      if ((await orMissing(unlink(path).then(() => true))) === true) removed++;
+      if (dryRun || (await orMissing(unlink(path).then(() => true))) === true) removed++;
     }
     return removed;
   }

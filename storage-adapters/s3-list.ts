@@ -33,18 +33,25 @@ export async function* listObjects(
   } while (token !== undefined);
 }
 
-/** Aborts what was begun under the prefix before `olderThanMs`, except `uploading`. Returns how many. */
+export interface UploadSweep {
+  readonly olderThanMs: number;
+  /** Counts only. */
+  readonly dryRun: boolean;
+  /** These are left alone. */
+  readonly uploading: ReadonlySet<string>;
+}
+
+/** Aborts what was begun under the prefix before `olderThanMs`. Returns how many. */
 export async function sweepUploads(
   target: S3Target,
-  olderThanMs: number,
-  uploading: ReadonlySet<string>,
+  { olderThanMs, dryRun, uploading }: UploadSweep,
 ): Promise<number> {
   let aborted = 0;
   for await (const { Key, UploadId, Initiated } of listUploads(target)) {
     if (Key === undefined || UploadId === undefined || Initiated === undefined) continue;
     if (blobKeyOf(target, Key) === null) continue;
     if (uploading.has(UploadId) || Initiated.getTime() >= olderThanMs) continue;
-    if (await abortUpload(target, Key, UploadId)) aborted++;
+    if (dryRun || (await abortUpload(target, Key, UploadId))) aborted++;
   }
   return aborted;
 }

@@ -79,8 +79,8 @@ export class S3Store implements BlobStore {
     yield* listObjects(this.#target, prefix);
   }
 
-  async sweepPartial(olderThanMs: number): Promise<number> {
-    return sweepUploads(this.#target, olderThanMs, this.#uploading);
+  async sweepPartial(olderThanMs: number, { dryRun } = { dryRun: false }): Promise<number> {
+    return sweepUploads(this.#target, { olderThanMs, dryRun, uploading: this.#uploading });
   }
 
   async describe(): Promise<Readonly<Record<string, string>>> {

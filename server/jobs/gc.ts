@@ -7,13 +7,14 @@ import { stackPrefix } from "../blobs/keys.ts";
 import type { Context } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { finishUpdate } from "../services/finish.ts";
+import { inBatches } from "./pace.ts";
 import { sweepArtifacts } from "./sweep-artifacts.ts";
 import { sweepBlobs } from "./sweep-blobs.ts";
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-/** Rows of one step, and steps of one sweep: what is left over waits for the next run. */
+/** Stacks and leases looked up at once, and how often. */
 const BATCH = 500;
 const BATCHES_MAX = 200;
 /** An ended token stays listed for a while, so that people see what became of it. */
@@ -21,6 +22,10 @@ const ENDED_TOKENS_KEPT_MS = DAY_MS;
 const DISCARDED_UPDATES_KEPT_MS = DAY_MS;
 /** Looking for orphans reads the whole file store, so it isn't done with every run. */
 const ORPHAN_SWEEP_EVERY_MS = 6 * HOUR_MS;
+/** One that failed is tried again sooner: what it met may be over in a moment. */
+const ORPHAN_RETRY_MS = 10 * MINUTE_MS;
+/** A run that left something over is followed by another. */
+const GO_ON_AFTER_MS = MINUTE_MS;
 
 /** Of one run; more of the same would only make its row large. */
 const ERRORS_KEPT_MAX = 10;
@@ -49,7 +54,7 @@ type SweepName = (typeof SWEEPS)[number];
 export type GcCounts = Record<SweepName, number>;
 
 const running = new WeakMap<Context, Promise<GcRun>>();
-const lastOrphanSweepMs = new WeakMap<Context, number>();
+const nextOrphanSweepMs = new WeakMap<Context, number>();
 
 /**
  * Single flight. The cron shares a run that is under way; whoever asks by hand gets one of their own after it,
@@ -76,17 +81,26 @@ async function sweepAll(ctx: Context, { trigger, dryRun }: GcRequest): Promise<G
   const startedMs = ctx.nowMs();
   const counts = Object.fromEntries(SWEEPS.map((name) => [name, 0])) as GcCounts;
   const errors: string[] = [];
+  const failed = new Set<SweepName>();
   const noteError: NoteError = (sweep, error) => {
+    failed.add(sweep);
     ctx.log.error({ err: error, sweep }, "a sweep failed");
     if (errors.length < ERRORS_KEPT_MAX) errors.push(`${sweep}: ${messageOf(error)}`);
   };
-  const sweeps = sweepsAt(ctx, startedMs, { trigger, dryRun, noteError });
+  const isOrphanSweepDue = trigger !== "cron" || startedMs >= (nextOrphanSweepMs.get(ctx) ?? 0);
+  const sweeps = sweepsAt(ctx, startedMs, { dryRun, isOrphanSweepDue, noteError });
   for (const name of SWEEPS) {
     try {
       counts[name] = await sweeps[name]();
     } catch (error) {
       noteError(name, error); // it must not keep the others from their work
     }
+  }
+  if (isOrphanSweepDue && !dryRun) {
+    const isFailed = failed.has("orphanBlobsRemoved") || failed.has("partialBlobsRemoved");
+    const nextMs = startedMs + (isFailed ? ORPHAN_RETRY_MS : ORPHAN_SWEEP_EVERY_MS);
+    nextOrphanSweepMs.set(ctx, nextMs);
+    if (isFailed) ctx.deadlines.note(nextMs);
   }
   const run: GcRun = {
     id: ctx.newId(),
@@ -116,59 +130,55 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+interface Plan {
+  readonly dryRun: boolean;
+  readonly isOrphanSweepDue: boolean;
+  readonly noteError: NoteError;
+}
+
 function sweepsAt(
   ctx: Context,
   nowMs: number,
-  { trigger, dryRun, noteError }: GcRequest & { readonly noteError: NoteError },
+  { dryRun, isOrphanSweepDue, noteError }: Plan,
 ): Readonly<Record<SweepName, () => Promise<number>>> {
   const { config, db } = ctx;
-  const limits = { limit: BATCH, dryRun };
-  const isOrphanSweepDue = takeOrphanSweep(ctx, nowMs, trigger, dryRun);
   const orphanedBeforeMs = nowMs - config.orphanBlobHours * HOUR_MS;
+  const batches = async (step: (limit: number) => Promise<number>) => {
+    const { rows, isCutOff } = await inBatches(dryRun, step);
+    if (isCutOff) ctx.deadlines.note(nowMs + GO_ON_AFTER_MS);
+    return rows;
+  };
   return {
     leasesEnded: () => endLeases(ctx, nowMs, dryRun, noteError),
     updatesDiscarded: () => {
       const createdBeforeMs = nowMs - config.notStartedMinutes * MINUTE_MS;
-      return inBatches(dryRun, () => db.discardStaleUpdates({ createdBeforeMs, nowMs, ...limits }));
+      return batches((limit) => db.discardStaleUpdates({ createdBeforeMs, nowMs, limit, dryRun }));
     },
     updatesRemoved: () => {
       const endedBeforeMs = nowMs - DISCARDED_UPDATES_KEPT_MS;
-      return inBatches(dryRun, () => db.removeDiscardedUpdates({ endedBeforeMs, ...limits }));
+      return batches((limit) => db.removeDiscardedUpdates({ endedBeforeMs, limit, dryRun }));
     },
     tokensRemoved: () => {
       const endedBeforeMs = nowMs - ENDED_TOKENS_KEPT_MS;
-      return inBatches(dryRun, () => db.removeEndedTokens({ endedBeforeMs, ...limits }));
+      return batches((limit) => db.removeEndedTokens({ endedBeforeMs, limit, dryRun }));
     },
     stacksPurged: () => purgeStacks(ctx, dryRun),
     eventBatchesRemoved: async () => {
       if (config.eventRetentionDays === null) return 0;
       const endedBeforeMs = nowMs - config.eventRetentionDays * DAY_MS;
-      return inBatches(dryRun, () => db.removeOldEvents({ endedBeforeMs, ...limits }));
+      return batches((limit) => db.removeOldEvents({ endedBeforeMs, limit, dryRun }));
     },
-    versionsRemoved: () => removeVersions(ctx, nowMs, dryRun),
+    versionsRemoved: async () => {
+      const { versionRetentionDays: days, versionsKeep: keepVersions } = config;
+      if (days === null && keepVersions === null) return 0;
+      const createdBeforeMs = days === null ? null : nowMs - days * DAY_MS;
+      return batches((limit) => db.removeOldVersions({ createdBeforeMs, keepVersions, limit, dryRun }));
+    },
     artifactsRemoved: () => sweepArtifacts(ctx, nowMs, dryRun),
     orphanBlobsRemoved: async () => (isOrphanSweepDue ? sweepBlobs(ctx, orphanedBeforeMs, dryRun) : 0),
     partialBlobsRemoved: async () =>
-      isOrphanSweepDue && !dryRun ? ctx.blobs.sweepPartial(orphanedBeforeMs) : 0,
+      isOrphanSweepDue ? ctx.blobs.sweepPartial(orphanedBeforeMs, { dryRun }) : 0,
   };
-}
-
-function takeOrphanSweep(ctx: Context, nowMs: number, trigger: GcRun["trigger"], dryRun: boolean): boolean {
-  const last = lastOrphanSweepMs.get(ctx);
-  if (trigger === "cron" && last !== undefined && nowMs - last < ORPHAN_SWEEP_EVERY_MS) return false;
-  if (!dryRun) lastOrphanSweepMs.set(ctx, nowMs);
-  return true;
-}
-
-/** A dry run counts its first batch only once: nothing goes away in between. */
-async function inBatches(dryRun: boolean, step: () => Promise<number>): Promise<number> {
-  let total = 0;
-  for (let batch = 0; batch < BATCHES_MAX; batch++) {
-    const count = await step();
-    total += count;
-    if (dryRun || count < BATCH) return total;
-  }
-  return total;
 }
 
 /**
@@ -218,20 +228,12 @@ async function purgeStacks(ctx: Context, dryRun: boolean): Promise<number> {
   if (dryRun) return stackIds.length;
   for (const stackId of stackIds) {
     for await (const blob of ctx.blobs.list(stackPrefix(stackId))) await ctx.blobs.delete(blob.key);
-    for (let batch = 0; batch < BATCHES_MAX; batch++) {
-      if ((await ctx.db.purgeDeletedStack(stackId, BATCH)).done) break;
-    }
+    await inBatches(false, async (limit) => {
+      const { removed, done } = await ctx.db.purgeDeletedStack(stackId, limit);
+      return done ? 0 : Math.max(removed, limit);
+    });
   }
   return stackIds.length;
-}
-
-async function removeVersions(ctx: Context, nowMs: number, dryRun: boolean): Promise<number> {
-  const { versionRetentionDays, versionsKeep } = ctx.config;
-  if (versionRetentionDays === null && versionsKeep === null) return 0;
-  const createdBeforeMs = versionRetentionDays === null ? null : nowMs - versionRetentionDays * DAY_MS;
-  return inBatches(dryRun, () =>
-    ctx.db.removeOldVersions({ createdBeforeMs, keepVersions: versionsKeep, limit: BATCH, dryRun }),
-  );
 }
 
 /** Settings of `nextDeadlineMs` that belong to the sweeps above. */

@@ -74,6 +74,8 @@ describe("local-disk", () => {
       await writeFile(join(root, "tmp", name), "part");
       await utimes(join(root, "tmp", name), second, second);
     }
+    expect(await store.sweepPartial(2_000_000, { dryRun: true })).toBe(1);
+    expect((await readdir(join(root, "tmp"))).sort()).toEqual(["old", "young"]);
     expect(await store.sweepPartial(2_000_000)).toBe(1);
     expect(await readdir(join(root, "tmp"))).toEqual(["young"]);
   });

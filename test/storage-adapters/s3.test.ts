@@ -180,6 +180,7 @@ describe("s3: sweepPartial", () => {
     const body = new TestBody();
     async function* swept(): AsyncGenerator<Uint8Array> {
       yield* body.of(20 * MIB);
+      expect(await store.sweepPartial(Date.now() + 60_000, { dryRun: true })).toBe(2);
       expect(await store.sweepPartial(Date.now() + 60_000)).toBe(2);
     }
     await store.put("a", swept(), ROOMY);

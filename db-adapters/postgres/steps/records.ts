@@ -1,10 +1,12 @@
-import type { AuditEvent, GcRun } from "../../contract.ts";
+import { type AuditEvent, GC_RUNS_KEPT, type GcRun } from "../../contract.ts";
 import type { AuditRow, GcRunRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
 import type { StepsOf } from "./types.ts";
 
 /** Above every id: pages that descend begin here. */
 const PAST_ALL_IDS = "\u{10ffff}";
+/** Old runs that go with a new one: the first such step after an upgrade may find very many. */
+const PRUNED_AT_ONCE = 100;
 
 function gcRunOf(row: GcRunRow): GcRun {
   return {
@@ -41,9 +43,12 @@ export function recordSteps(
   return {
     async recordGcRun(run) {
       await sql.change(
-        `insert into gc_run (id, started_ms, ended_ms, trigger, dry_run, counts, error)
+        `with gone as (delete from gc_run where id in (
+             select id from gc_run order by started_ms desc, id desc offset $8 limit ${PRUNED_AT_ONCE}))
+         insert into gc_run (id, started_ms, ended_ms, trigger, dry_run, counts, error)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do nothing`,
         ...[run.id, run.startedMs, run.endedMs, run.trigger, run.dryRun ? 1 : 0, run.counts, run.error],
+        GC_RUNS_KEPT - 1, // and the new one
       );
     },
 

@@ -1,4 +1,4 @@
-import type { AuditEvent, GcRun } from "../../contract.ts";
+import { type AuditEvent, GC_RUNS_KEPT, type GcRun } from "../../contract.ts";
 import type { AuditRow, GcRunRow } from "../rows.ts";
 import type { Sql } from "../sql.ts";
 import { insertAudit } from "./audit.ts";
@@ -6,6 +6,8 @@ import type { StepsOf } from "./sync.ts";
 
 /** Above every id: pages that descend begin here. */
 const PAST_ALL_IDS = "\u{10ffff}";
+/** Old runs that go with a new one: the first such step after an upgrade may find very many. */
+const PRUNED_AT_ONCE = 100;
 
 function gcRunOf(row: GcRunRow): GcRun {
   return {
@@ -47,6 +49,12 @@ export function recordSteps(
         counts: run.counts,
         error: run.error,
       });
+      sql.run(
+        `delete from gc_run where id in (
+           select id from gc_run order by started_ms desc, id desc limit ? offset ?)`,
+        PRUNED_AT_ONCE,
+        GC_RUNS_KEPT,
+      );
     },
 
     listGcRuns(limit) {

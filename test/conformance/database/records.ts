@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { type AuditEvent, type Database, DatabaseUnavailableError } from "../../../db-adapters/contract.ts";
+import {
+  type AuditEvent,
+  type Database,
+  DatabaseUnavailableError,
+  GC_RUNS_KEPT,
+} from "../../../db-adapters/contract.ts";
 import { document, Fixture, type MakeDatabase, NOW_MS, ORG, page, times } from "./support.ts";
 
 export function describeRecords(make: MakeDatabase): void {
@@ -18,6 +23,17 @@ export function describeRecords(make: MakeDatabase): void {
   });
 
   describe("audit events", () => {
+    it("keeps the newest thousand sweeps", async () => {
+      const { db } = await Fixture.make(make);
+      const run = { endedMs: NOW_MS, trigger: "cron", dryRun: false, counts: "{}", error: null } as const;
+      const count = GC_RUNS_KEPT + 3;
+      for (let index = 0; index < count; index++)
+        await db.recordGcRun({ id: `g${index}`, startedMs: NOW_MS + index, ...run });
+      const kept = await db.listGcRuns(2 * count);
+      expect(kept).toHaveLength(GC_RUNS_KEPT);
+      expect([kept[0]?.id, kept.at(-1)?.id]).toEqual([`g${count - 1}`, "g3"]);
+    });
+
     it("are listed newest first, of one organization or all, in pages", async () => {
       const { db } = await make();
       const event = (id: string, organization: string | null) => ({
