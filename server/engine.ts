@@ -7,8 +7,10 @@ import { dataDirPaths } from "./config/data-dir.ts";
 import type { Config } from "./config/schema.ts";
 import { findEncryptionKey } from "./config/stored-secrets.ts";
 import { checkCanary } from "./crypto/canary.ts";
-import { createKeyring, keyIdOf } from "./crypto/keyring.ts";
+import { openCarriedKeys, ringOf } from "./crypto/carried-keys.ts";
+import { SealError } from "./crypto/errors.ts";
 import type { DatabaseInfo, EngineProbes } from "./doctor/probes.ts";
+import { CARRIED_KEYS_SETTING } from "./rules/bulk-rows.ts";
 import { CANARY_SETTING, startServer } from "./start.ts";
 import { filesOptions } from "./storage.ts";
 
@@ -52,17 +54,28 @@ async function inspect(config: Config): Promise<DatabaseInfo | null> {
     schemaVersion: String(schemaVersion),
     programSchemaVersion: String(programSchemaVersion),
     schema: order === 0 ? "current" : order < 0 ? "older" : "newer",
-    canary: await canaryState(config, settings.get(CANARY_SETTING)),
+    canary: await canaryState(config, settings),
   };
 }
 
-async function canaryState(config: Config, stored: string | undefined): Promise<DatabaseInfo["canary"]> {
+async function canaryState(
+  config: Config,
+  settings: ReadonlyMap<string, string>,
+): Promise<DatabaseInfo["canary"]> {
+  const stored = settings.get(CANARY_SETTING);
   if (stored === undefined) return "absent";
   const current = await findEncryptionKey(config);
   if (current === null) return "no_key";
   const previous = config.previousEncryptionKeys.map((hex) => Buffer.from(hex, "hex"));
-  const keyring = createKeyring([current, ...previous].map((key) => ({ id: keyIdOf(key), key })));
-  return checkCanary(keyring, Buffer.from(stored, "base64"));
+  const keys = [current, ...previous];
+  const carried = settings.get(CARRIED_KEYS_SETTING);
+  try {
+    const others = carried === undefined ? [] : openCarriedKeys(ringOf(keys), carried);
+    return checkCanary(ringOf([...keys, ...others]), Buffer.from(stored, "base64"));
+  } catch (error) {
+    if (error instanceof SealError) return "wrong_key";
+    throw error;
+  }
 }
 
 /** The same server on a free loopback port, without its cron, for as long as `fn` runs. */

@@ -3,20 +3,18 @@ import { mkdir, stat } from "node:fs/promises";
 import pino from "pino";
 import { findInstance } from "../db-adapters/sqlite/inspect.ts";
 import { acquireInstance } from "../db-adapters/sqlite/instance-guard.ts";
-import { createDocumentStore } from "./blobs/documents.ts";
 import { dataDirPaths } from "./config/data-dir.ts";
 import type { Config } from "./config/schema.ts";
 import { createSecretFile, findSecretFile } from "./config/secret-files.ts";
 import { usesDataDir } from "./config/shape.ts";
 import { findAdminToken, findEncryptionKey } from "./config/stored-secrets.ts";
 import { directUrl } from "./config/urls.ts";
-import { createKeyring, keyIdOf } from "./crypto/keyring.ts";
 import { withLocalServer } from "./engine.ts";
 import { filesOptions, openDatabaseOf, openFilesOf, prepareSecrets } from "./storage.ts";
 import { TransferError } from "./transfer/errors.ts";
 import { type TransferOptions, type TransferReport, transfer } from "./transfer/run.ts";
 import { Source } from "./transfer/source.ts";
-import type { Target } from "./transfer/target.ts";
+import type { TargetPlace } from "./transfer/target.ts";
 
 /** Where the data is: settings that reach it, or a server that has it. */
 export type Origin =
@@ -34,7 +32,8 @@ export async function moveData(
   if (from.kind === "config") requireTwoPlaces(from.config, to);
   return withSource(from, async (source) => {
     if (from.kind === "config") await giveKey(from.config, to);
-    return withTarget(to, (target) => transfer(source, target, { ...options, nowMs: Date.now }));
+    const keys = from.kind === "config" ? await keysOf(from.config) : [];
+    return withTarget(to, keys, (target) => transfer(source, target, { ...options, nowMs: Date.now }));
   });
 }
 
@@ -109,7 +108,18 @@ async function giveKey(from: Config, to: Config): Promise<void> {
   await createSecretFile(encryptionKey, Buffer.from(key).toString("hex"));
 }
 
-async function withTarget<T>(config: Config, run: (target: Target) => Promise<T>): Promise<T> {
+/** All that the source's settings and folder give. */
+async function keysOf(config: Config): Promise<Uint8Array[]> {
+  const current = await findEncryptionKey(config);
+  const previous = config.previousEncryptionKeys.map((hex) => Buffer.from(hex, "hex"));
+  return [...(current === null ? [] : [current]), ...previous];
+}
+
+async function withTarget<T>(
+  config: Config,
+  otherKeys: readonly Uint8Array[],
+  run: (target: TargetPlace) => Promise<T>,
+): Promise<T> {
   const closers: (() => Promise<void>)[] = [];
   try {
     const prepared = await prepareSecrets(config);
@@ -129,9 +139,7 @@ async function withTarget<T>(config: Config, run: (target: Target) => Promise<T>
     if (lock === null)
       throw new TransferError("target_not_empty", "Another transfer to the same target is under way.");
     closers.push(() => lock.release());
-    const keys = [prepared.encryptionKey, ...prepared.previousKeys];
-    const keyring = createKeyring(keys.map((key) => ({ id: keyIdOf(key), key })));
-    return await run({ db, blobs, documents: createDocumentStore(blobs, keyring), keyring });
+    return await run({ db, blobs, ownKeys: [prepared.encryptionKey, ...prepared.previousKeys], otherKeys });
   } finally {
     for (const close of closers.reverse()) await close();
   }

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
-import { DatabaseReadOnlyError, type RateCounter } from "../db-adapters/contract.ts";
+import { type Database, DatabaseReadOnlyError, type RateCounter } from "../db-adapters/contract.ts";
 import { acquireInstance, type Instance, type Owner } from "../db-adapters/sqlite/instance-guard.ts";
 import type { InstanceStatus } from "./admin/deps.ts";
 import { createApp } from "./app.ts";
@@ -13,13 +13,16 @@ import type { Config } from "./config/schema.ts";
 import { usesDataDir } from "./config/shape.ts";
 import type { Context } from "./context.ts";
 import { canaryFor, checkCanary } from "./crypto/canary.ts";
-import { createKeyring, type Keyring, keyIdOf } from "./crypto/keyring.ts";
+import { openCarriedKeys, ringOf } from "./crypto/carried-keys.ts";
+import { SealError } from "./crypto/errors.ts";
+import type { Keyring } from "./crypto/keyring.ts";
 import { answerBrokenRequests } from "./http/broken-requests.ts";
 import type { Health } from "./http/health.ts";
 import { startTracing } from "./http/tracing.ts";
 import { Deadlines } from "./jobs/deadlines.ts";
 import { Scheduler } from "./jobs/scheduler.ts";
 import { createMetrics } from "./metrics.ts";
+import { CARRIED_KEYS_SETTING } from "./rules/bulk-rows.ts";
 import { createReplayer } from "./services/replayer.ts";
 import { SignInGuard } from "./services/sign-in-guard.ts";
 import { openDatabaseOf, openFilesOf, prepareSecrets } from "./storage.ts";
@@ -151,9 +154,7 @@ async function openContext(
   closers.push(() => closeIfOpened(openingDb));
   closers.push(() => closeIfOpened(openingBlobs));
   const [db, blobs] = await Promise.all([openingDb, openingBlobs]);
-  const keyring = createKeyring(
-    [prepared.encryptionKey, ...prepared.previousKeys].map((key) => ({ id: keyIdOf(key), key })),
-  );
+  const keyring = await openKeyring(config, db, [prepared.encryptionKey, ...prepared.previousKeys]);
   const replayer = createReplayer((where, durationMs) =>
     metrics.replays.observe({ where }, durationMs / 1000),
   );
@@ -215,14 +216,31 @@ async function createDefaultOrganization(ctx: Context): Promise<void> {
   }
 }
 
+/** The keys of the settings, and those that came with the data from elsewhere. */
+async function openKeyring(config: Config, db: Database, keys: readonly Uint8Array[]): Promise<Keyring> {
+  const own = ringOf(keys);
+  const stored = await db.findSetting(CARRIED_KEYS_SETTING);
+  if (stored === null) return own;
+  try {
+    return ringOf([...keys, ...openCarriedKeys(own, stored)]);
+  } catch (error) {
+    throw error instanceof SealError ? wrongKey(config, error) : error;
+  }
+}
+
 /** Found out now, not at the first decryption. */
 async function requireRightKey(ctx: Context, keyring: Keyring): Promise<void> {
   const fresh = Buffer.from(canaryFor(keyring)).toString("base64");
   const stored = await ctx.db.claimSetting(CANARY_SETTING, fresh);
   if (checkCanary(keyring, Buffer.from(stored, "base64")) === "match") return;
-  throw new WrongEncryptionKeyError(
-    `The encryption key is not the one that the data ${whereOf(ctx.config)} was written with. ` +
+  throw wrongKey(ctx.config);
+}
+
+function wrongKey(config: Config, cause?: unknown): WrongEncryptionKeyError {
+  return new WrongEncryptionKeyError(
+    `The encryption key is not the one that the data ${whereOf(config)} was written with. ` +
       "Start with the right STATEHOUSE_ENCRYPTION_KEY, or list the old key in STATEHOUSE_PREVIOUS_ENCRYPTION_KEYS.",
+    { cause },
   );
 }
 

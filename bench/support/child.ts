@@ -40,6 +40,7 @@ export interface ServerOptions {
 /** Of which nothing may be left, however the bench ends. */
 const running = new Set<ChildProcess>();
 const folders: string[] = [];
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });

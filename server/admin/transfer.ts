@@ -10,7 +10,7 @@ import { BlobNotFoundError } from "../../storage-adapters/contract.ts";
 import { AppError } from "../errors.ts";
 import { check, readJson, sendJson } from "../http/json.ts";
 import { adminRoute, type Route } from "../http/route.ts";
-import { digestRows, readRow, spellRow } from "../rules/bulk-rows.ts";
+import { CARRIED_KEYS_SETTING, digestRows, readRow, spellRow } from "../rules/bulk-rows.ts";
 import { ADMIN_PATH } from "./fields.ts";
 
 export const TRANSFER_PATH = `${ADMIN_PATH}/transfer`;
@@ -48,7 +48,9 @@ export const transferRoutes: readonly Route[] = [
     const overview = await ctx.db.describeBulk();
     const rows: Record<string, number> = {};
     for (const { name } of overview.tables) rows[name] = await ctx.db.countRows(name);
-    sendJson(res, 200, { ...overview, rows, serving: await ctx.db.findServingState() });
+    // Sealed: whoever has not this side's key can do nothing with it.
+    const carriedKeys = await ctx.db.findSetting(CARRIED_KEYS_SETTING);
+    sendJson(res, 200, { ...overview, rows, carriedKeys, serving: await ctx.db.findServingState() });
   }),
 
   adminRoute("post", `${TRANSFER_PATH}/rows`, async (ctx, _access, req, res) => {

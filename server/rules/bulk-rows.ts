@@ -2,6 +2,9 @@
 import { createHash } from "node:crypto";
 import type { BulkRow, BulkValue } from "../../db-adapters/contract.ts";
 
+/** Keys of other masters, sealed under this side's own. A note of a transfer: it never goes to another side as it is. */
+export const CARRIED_KEYS_SETTING = "transfer carried keys";
+
 type Spelt = string | number | null | { readonly b64: string };
 
 /** Postgres holds no NUL in a text, and its adapter stores U+FFFD in place of it: so does every copy. */

@@ -5,12 +5,12 @@
  */
 import { createHash } from "node:crypto";
 import type { ServingMode } from "../../db-adapters/contract.ts";
-import { checkCanary } from "../crypto/canary.ts";
 import { type BlobTally, copyBlob, copyBlobs, countBlobs, presentBlobs } from "./blobs.ts";
 import { TransferError } from "./errors.ts";
+import { carryKeys, withKeys } from "./keys.ts";
 import { reconcile, reconcileOnce } from "./rows.ts";
 import type { Source, SourceOverview } from "./source.ts";
-import { claimTarget, findMarker, type Marker, mark, type Target } from "./target.ts";
+import { claimTarget, findMarker, type Marker, mark, type Target, type TargetPlace } from "./target.ts";
 import { type Verification, verify } from "./verify.ts";
 
 export const CANARY_KEY = "encryption canary";
@@ -71,7 +71,7 @@ function rowTotal(overview: SourceOverview): number {
   return Object.values(overview.rows).reduce((sum, count) => sum + count, 0);
 }
 
-async function requireSameTables(target: Target, overview: SourceOverview): Promise<void> {
+async function requireSameTables(target: TargetPlace, overview: SourceOverview): Promise<void> {
   const { tables } = await target.db.describeBulk();
   if (JSON.stringify(tables) === JSON.stringify(overview.tables)) return;
   throw new TransferError(
@@ -80,24 +80,15 @@ async function requireSameTables(target: Target, overview: SourceOverview): Prom
   );
 }
 
-/** The source's canary: which data this is, and whether the target's keys can read it. */
-async function requireKey(source: Source, target: Target, overview: SourceOverview): Promise<string> {
+/** Sealed with the source's key: which data this is, and the proof that a key is the right one. */
+async function canaryOf(source: Source, overview: SourceOverview): Promise<string> {
   const table = overview.tables.find(({ name }) => name === "setting");
   const valueAt = table?.columns.indexOf("value") ?? -1;
   const keyAt = table?.columns.indexOf("key") ?? -1;
   const { rows } = await source.page({ table: "setting", after: null, through: null }, false);
   const canary = rows.find((row) => row[keyAt] === CANARY_KEY)?.[valueAt];
-  if (typeof canary !== "string")
-    throw new TransferError("source_refused", "The source has never been started.");
-  if (checkCanary(target.keyring, Buffer.from(canary, "base64")) === "wrong_key") {
-    throw new TransferError(
-      "other_key",
-      "The target has another encryption key than the source, and could read nothing of what it is given. Set " +
-        "the source's key as STATEHOUSE_ENCRYPTION_KEY of the target, or list it there in " +
-        "STATEHOUSE_PREVIOUS_ENCRYPTION_KEYS: then it is read with that one and written with the new one.",
-    );
-  }
-  return createHash("sha256").update(canary).digest("hex").slice(0, 16);
+  if (typeof canary === "string") return canary;
+  throw new TransferError("source_refused", "The source has never been started.");
 }
 
 /** From here on the source takes no writes. */
@@ -131,7 +122,7 @@ async function proven(
   overview: SourceOverview,
   options: TransferOptions,
 ): Promise<Verification> {
-  const total = overview.rows.state_version ?? 0;
+  const total = (overview.rows.state_version ?? 0) + (overview.rows.artifact ?? 0);
   const once = async () => {
     const count = counter(options, "verifying", total, true);
     return verify(target, overview, (sizeBytes) => count(1, sizeBytes));
@@ -154,13 +145,15 @@ async function finish(source: Source, target: Target, options: TransferOptions):
 
 export async function transfer(
   source: Source,
-  target: Target,
+  place: TargetPlace,
   options: TransferOptions,
 ): Promise<TransferReport> {
   const startedMs = options.nowMs();
   let overview = await source.overview();
-  await requireSameTables(target, overview);
-  const id = await requireKey(source, target, overview);
+  await requireSameTables(place, overview);
+  const canary = await canaryOf(source, overview);
+  const target = await withKeys(place, { canary, carried: overview.carriedKeys });
+  const id = createHash("sha256").update(canary).digest("hex").slice(0, 16);
   const before = await findMarker(target);
   if (overview.serving.mode === "moved") {
     if (before?.source !== id || before.phase !== "verified") {
@@ -176,6 +169,7 @@ export async function transfer(
     };
   }
   const marker = await claimTarget(target, id, startedMs);
+  await carryKeys(target);
 
   const present = await presentBlobs(target);
   const blobs = await countBlobs(source);

@@ -19,6 +19,7 @@ const Overview = z.object({
   sequences: z.record(z.string(), z.number()),
   rows: z.record(z.string(), z.number()),
   serving: Serving,
+  carriedKeys: z.string().nullable().default(null),
 });
 const Page = z.object({
   count: z.number(),

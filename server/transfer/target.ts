@@ -8,11 +8,21 @@ import { TransferError } from "./errors.ts";
 /** While it is there, no server starts on this data. */
 export const TARGET_SETTING = "transfer target";
 
-export interface Target {
+/** Opened, before it is known what the source's data needs. */
+export interface TargetPlace {
   readonly db: Database;
   readonly blobs: BlobStore;
+  /** Of its settings; the first is current. */
+  readonly ownKeys: readonly Uint8Array[];
+  /** That the source's settings gave. */
+  readonly otherKeys: readonly Uint8Array[];
+}
+
+export interface Target extends TargetPlace {
   readonly documents: DocumentStore;
   readonly keyring: Keyring;
+  /** Those of `keyring`. */
+  readonly keys: readonly Uint8Array[];
 }
 
 export interface Marker {

@@ -1,6 +1,7 @@
 /** The proof at the end, from the target alone but for the counts: what was copied is read, opened and hashed. */
 import { createHash } from "node:crypto";
 import type { BulkRow, BulkTable } from "../../db-adapters/contract.ts";
+import { openArtifact } from "../blobs/artifacts.ts";
 import type { SourceOverview } from "./source.ts";
 import type { Target } from "./target.ts";
 
@@ -65,6 +66,24 @@ async function problemOfVersion(target: Target, row: Named): Promise<string | nu
   }
 }
 
+/** Of an artifact that is there for good. */
+async function problemOfArtifact(target: Target, row: Named): Promise<string | null> {
+  const stored = {
+    blobKey: String(row.blob_key),
+    sizeBytes: Number(row.size_bytes),
+    isSealed: row.sealed === 1,
+  };
+  try {
+    const range = { startByte: 0, endByte: stored.sizeBytes };
+    const { sha256, sizeBytes } = await hashOf(await openArtifact(target, stored, range));
+    return sha256 === row.sha256 && sizeBytes === stored.sizeBytes
+      ? null
+      : "has other bytes than its row says";
+  } catch (error) {
+    return `can't be opened (${error instanceof Error ? error.message : String(error)})`;
+  }
+}
+
 /** Each item once, a few at a time. */
 async function each<T>(items: AsyncGenerator<T>, work: (item: T) => Promise<void>): Promise<void> {
   const worker = async () => {
@@ -95,7 +114,7 @@ async function compareCounts(target: Target, overview: SourceOverview, problems:
 export async function verify(
   target: Target,
   overview: SourceOverview,
-  onVersion: (sizeBytes: number) => void,
+  onItem: (sizeBytes: number) => void,
 ): Promise<Verification> {
   const problems: Problem[] = [];
   const add = (what: string, blobKey: string) => {
@@ -113,15 +132,16 @@ export async function verify(
       else add(`version ${row.version} of stack ${row.stack_id} ${problem}`, String(row.blob_key));
       versions += 1;
       versionBytes += Number(row.size_bytes);
-      onVersion(Number(row.size_bytes));
+      onItem(Number(row.size_bytes));
     });
   const artifactTable = tableOf("artifact");
   if (artifactTable !== undefined)
     await each(rowsOf(target, artifactTable), async (row) => {
       if (row.pending_until_ms !== null) return;
       artifacts += 1;
-      if ((await target.blobs.find(String(row.blob_key))) === null)
-        add(`artifact ${row.id} has no bytes`, String(row.blob_key));
+      const problem = await problemOfArtifact(target, row);
+      if (problem !== null) add(`artifact ${row.id} ${problem}`, String(row.blob_key));
+      onItem(Number(row.size_bytes));
     });
   return { rows, versions, versionBytes, stacks: stacks.size, artifacts, problems };
 }

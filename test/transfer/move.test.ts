@@ -14,7 +14,16 @@ import { StackClient, send } from "../support/client.ts";
 import { up } from "../support/journal.ts";
 import { startS3, type TestS3 } from "../support/s3.ts";
 import { makeTempDir } from "../support/server.ts";
-import { configOf, type Env, move, OTHER_KEY, postgresEnv, sqliteEnv, useCredentials } from "./support.ts";
+import {
+  configOf,
+  type Env,
+  move,
+  OTHER_KEY,
+  postgresEnv,
+  sqliteEnv,
+  THIRD_KEY,
+  useCredentials,
+} from "./support.ts";
 
 const MAIN = fileURLToPath(new URL("../../server/main.ts", import.meta.url));
 
@@ -254,22 +263,86 @@ describe.each([
     expect((await move(from, to)).verification).toMatchObject({ problems: [] });
   });
 
-  it("refuses another key, unless it is listed as the previous one", async () => {
+  it("carries the keys over to a target with one of its own, which needs no other afterwards", async () => {
+    const [from, to] = [await ENVIRONMENTS[fromKind](), await ENVIRONMENTS[toKind]()];
+    const first = await serve(from);
+    const content = await fill(first, 1);
+    const stack = new StackClient(first, "shop", "s0");
+    const secret = Buffer.from("hunter2").toString("base64");
+    const { ciphertext } = (await stack.send("POST", "/encrypt", { plaintext: secret })).body;
+    await first.stop();
+    const other = { ...to, STATEHOUSE_ENCRYPTION_KEY: OTHER_KEY };
+    expect((await move(from, other)).verification).toMatchObject({ versions: 3, problems: [] });
+
+    const second = await serve(other);
+    expect(await contentOf(second, 1)).toEqual(content);
+    const moved = new StackClient(second, "shop", "s0");
+    expect((await moved.send("POST", "/decrypt", { ciphertext })).body).toEqual({ plaintext: secret });
+    await up(moved, ["e"]);
+    await second.stop();
+    await expect(serve({ ...to, STATEHOUSE_ENCRYPTION_KEY: THIRD_KEY })).rejects.toThrow("encryption key");
+
+    // And once more, to a third key: those that came along before go along again.
+    const third = { ...(await ENVIRONMENTS[fromKind]()), STATEHOUSE_ENCRYPTION_KEY: THIRD_KEY };
+    expect((await move(other, third)).verification).toMatchObject({ versions: 4, problems: [] });
+    const last = await serve(third);
+    const again = new StackClient(last, "shop", "s0");
+    expect((await again.send("POST", "/decrypt", { ciphertext })).body).toEqual({ plaintext: secret });
+    expect(await again.deployment(1)).toEqual(content[1]);
+    await up(again, ["f"]);
+  });
+
+  it("refuses a key that it can't know, unless the target lists it for the transfer", async () => {
     const [from, to] = [await ENVIRONMENTS[fromKind](), await ENVIRONMENTS[toKind]()];
     const first = await serve(from);
     await fill(first, 1);
-    await first.stop();
-    await expect(move(from, { ...to, STATEHOUSE_ENCRYPTION_KEY: OTHER_KEY })).rejects.toThrow(
-      "another encryption",
-    );
+    const other = { ...to, STATEHOUSE_ENCRYPTION_KEY: OTHER_KEY };
+    await expect(move(from, other, { fromUrl: first.url })).rejects.toThrow("another encryption");
     const previous = String(from.STATEHOUSE_ENCRYPTION_KEY);
-    const rewrapped = {
-      ...to,
-      STATEHOUSE_ENCRYPTION_KEY: OTHER_KEY,
-      STATEHOUSE_PREVIOUS_ENCRYPTION_KEYS: previous,
-    };
-    expect((await move(from, rewrapped)).verification).toMatchObject({ versions: 3, problems: [] });
-    const second = await serve(rewrapped);
+    const listed = { ...other, STATEHOUSE_PREVIOUS_ENCRYPTION_KEYS: previous };
+    const report = await move(from, listed, { fromUrl: first.url });
+    expect(report.verification).toMatchObject({ versions: 3, problems: [] });
+    const second = await serve(other);
     await up(new StackClient(second, "shop", "s0"), ["e"]);
   });
+
+  it("reads every artifact on the target: one with other bytes of the same size is noticed", async () => {
+    const [from, to] = [await ENVIRONMENTS[fromKind](), await ENVIRONMENTS[toKind]()];
+    const first = await serve(from);
+    await stackOf(first, "s0");
+    const path = `/api/artifacts/main?commit=${"0123abc".repeat(6).slice(0, 40)}&name=plan.txt`;
+    const uploaded = await send(first, "PUT", path, Buffer.from("the plan"), {
+      headers: { "content-type": "application/octet-stream" },
+    });
+    expect(uploaded.status, uploaded.text).toBe(201);
+    const [key = ""] = await keysUnder(first, "artifacts/");
+    const good = await blobBytes(first, key);
+    await first.ctx.blobs.put(key, [flipped(good)], { maxBytes: good.length });
+    await first.stop();
+    await expect(move(from, to)).rejects.toThrow(/artifact .* can't be opened/);
+
+    const again = await serve(from);
+    await again.ctx.blobs.put(key, [good], { maxBytes: good.length });
+    await again.stop();
+    // The bad copy of the same size is still on the target: it is made again.
+    expect((await move(from, to)).verification).toMatchObject({ artifacts: 1, problems: [] });
+  });
 });
+
+async function keysUnder(server: Served, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of server.ctx.blobs.list(prefix)) keys.push(key);
+  return keys;
+}
+
+async function blobBytes(server: Served, key: string): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await server.ctx.blobs.open(key)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function flipped(bytes: Buffer): Buffer {
+  const bad = Buffer.from(bytes);
+  bad[bad.length - 1] = (bad.at(-1) ?? 0) ^ 1;
+  return bad;
+}

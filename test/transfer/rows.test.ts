@@ -24,7 +24,15 @@ async function makeTarget(server: TestServer): Promise<Target> {
     await blobs.close();
   });
   const { keyring } = server.ctx;
-  return { db, blobs, keyring, documents: createDocumentStore(blobs, keyring) };
+  return {
+    db,
+    blobs,
+    keyring,
+    documents: createDocumentStore(blobs, keyring),
+    keys: [],
+    ownKeys: [],
+    otherKeys: [],
+  };
 }
 
 async function copied() {

@@ -9,6 +9,7 @@ import { ADMIN_TOKEN, makeTempDir } from "../support/server.ts";
 
 export const KEY = "5a".repeat(32);
 export const OTHER_KEY = "a5".repeat(32);
+export const THIRD_KEY = "77".repeat(32);
 
 export type Env = Readonly<Record<string, string>>;
 

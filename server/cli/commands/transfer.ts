@@ -119,7 +119,7 @@ function formatReport(report: TransferReport): string {
     ["  blobs", `${blobs.blobs}, ${blobs.bytes} bytes (${copiedBlobs.blobs} copied in this run)`],
     ["  versions", `${verification?.versions ?? 0} opened, each with the SHA-256 of its row`],
     ["  stack keys", `${verification?.stacks ?? 0} proven by decryption`],
-    ["  artifacts", `${verification?.artifacts ?? 0} present`],
+    ["  artifacts", `${verification?.artifacts ?? 0} read, each with the SHA-256 of its row`],
     ["  without writes", seconds(report.readOnlyMs)],
     ["  all in all", seconds(report.totalMs)],
   ];
