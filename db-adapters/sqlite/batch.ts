@@ -1,9 +1,11 @@
 /**
- * Group commit. What waits on the port when a commit ends shares the next one: the reads are answered first,
- * from committed data alone; then all writes run in one transaction, each in a savepoint of its own, and are
- * answered once the commit is durable. One fsync then serves everybody who waited.
+ * Group commit. What waits when a commit ends shares the next one: the reads are answered first, from committed
+ * data alone; then all writes run in one transaction and are answered once the commit is durable. One fsync then
+ * serves everybody who waited. Should a write fail, nothing of that transaction stays and each of them gets one of
+ * its own: a savepoint for each would keep the others too, but costs more than all that fail so seldom.
  */
 import { performance } from "node:perf_hooks";
+import type { Statement } from "better-sqlite3";
 import { refusalOf } from "../bulk-tables.ts";
 import type { Fence } from "./fence.ts";
 import type { Answer, Commit, Failure, StepRequest } from "./protocol.ts";
@@ -40,11 +42,17 @@ export class Batches {
   readonly #connection: Connection;
   readonly #steps: Steps & OwnSteps;
   readonly #fence: Fence | null;
+  readonly #control: Readonly<Record<"begin" | "commit" | "rollback", Statement>>;
 
   constructor(connection: Connection, steps: Steps & OwnSteps, fence: Fence | null) {
     this.#connection = connection;
     this.#steps = steps;
     this.#fence = fence;
+    this.#control = {
+      begin: connection.prepare("begin immediate"),
+      commit: connection.prepare("commit"),
+      rollback: connection.prepare("rollback"),
+    };
   }
 
   run(requests: readonly StepRequest[], send: SendAnswers): void {
@@ -56,19 +64,29 @@ export class Batches {
         null,
       );
     }
-    if (writes.length === 0) return;
+    if (writes.length > 0) this.#write(writes, send);
+  }
+
+  #write(writes: readonly StepRequest[], send: SendAnswers): void {
     const startedMs = performance.now();
+    let answers: Answer[] | null;
     try {
-      const answers = this.#commit(writes);
-      send(answers, { batchSize: writes.length, durationMs: performance.now() - startedMs });
+      answers = this.#commit(writes);
     } catch (error) {
-      if (this.#connection.inTransaction) this.#connection.exec("rollback");
+      this.#rollback();
       const failure: Failure = { kind: "unavailable", message: failureOf(error).message };
       send(
         writes.map(({ id }) => ({ id, ok: false, failure })),
         null,
       );
+      return;
     }
+    if (answers === null) for (const write of writes) this.#write([write], send);
+    else send(answers, { batchSize: writes.length, durationMs: performance.now() - startedMs });
+  }
+
+  #rollback(): void {
+    if (this.#connection.inTransaction) this.#control.rollback.run();
   }
 
   #answer(request: StepRequest): Answer {
@@ -80,28 +98,27 @@ export class Batches {
     }
   }
 
-  /** @throws what made the transaction fail as a whole: nothing of it is stored then */
-  #commit(writes: readonly StepRequest[]): Answer[] {
+  /**
+   * Null when one of several writes failed: nothing is stored, and each is to run again by itself.
+   * @throws what made the transaction fail as a whole: nothing of it is stored then
+   */
+  #commit(writes: readonly StepRequest[]): Answer[] | null {
     this.#checkFence();
-    this.#connection.exec("begin immediate");
-    const answers = writes.map((request) => this.#runWrite(request, writes.length === 1));
-    this.#checkFence(); // the steps may have taken long, or the process slept meanwhile
-    this.#connection.exec("commit");
-    return answers;
-  }
-
-  #runWrite(request: StepRequest, alone: boolean): Answer {
-    if (!alone) this.#connection.exec("savepoint step");
-    const answer = this.#answer(request);
-    // A full disk may make SQLite roll the whole transaction back by itself.
-    if (!this.#connection.inTransaction) throw new Error(answer.ok ? "rolled back" : answer.failure.message);
-    if (alone) {
-      if (!answer.ok) this.#connection.exec("rollback; begin immediate");
-      return answer;
+    this.#control.begin.run();
+    const answers: Answer[] = [];
+    for (const write of writes) {
+      const answer = this.#answer(write);
+      answers.push(answer);
+      // A full disk may make SQLite roll the whole transaction back by itself.
+      if (!this.#connection.inTransaction)
+        throw new Error(answer.ok ? "rolled back" : answer.failure.message);
+      if (answer.ok) continue;
+      this.#rollback();
+      return writes.length === 1 ? answers : null;
     }
-    if (!answer.ok) this.#connection.exec("rollback to step");
-    this.#connection.exec("release step");
-    return answer;
+    this.#checkFence(); // the steps may have taken long, or the process slept meanwhile
+    this.#control.commit.run();
+    return answers;
   }
 
   #checkFence(): void {

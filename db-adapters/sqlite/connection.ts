@@ -13,6 +13,8 @@ export interface ConnectionOptions {
 
 /** Page cache of the one connection. */
 const CACHE_KIB = 32 * 1024;
+/** The WAL is copied into the database at this size: pages that change often are copied once then. */
+const CHECKPOINT_PAGES = 4_000;
 /** A journal or WAL that one large commit blew up is cut back to this. */
 const JOURNAL_KEPT_BYTES = 16 * 1024 * 1024;
 
@@ -26,6 +28,7 @@ function configure(connection: Connection, journaling: Journaling): void {
   connection.pragma("foreign_keys = on");
   connection.pragma(`cache_size = -${CACHE_KIB}`);
   connection.pragma(`journal_size_limit = ${JOURNAL_KEPT_BYTES}`);
+  connection.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   connection.pragma("temp_store = memory");
   // With locking_mode exclusive this takes the lock for good; else it proves that the file can be read.
   connection.exec("begin immediate; commit");
