@@ -84,7 +84,7 @@ const LAYERS: readonly { name: string; pattern: RegExp; mayImport: readonly stri
     pattern: /^server\/app\.ts/,
     mayImport: ["errors", "app", "services", "http", "jobs", "pulumi", "admin", "artifacts"],
   },
-  { name: "main", pattern: /^server\/(main|start|serve|engine|storage|move)\.ts/, mayImport: ["*"] },
+  { name: "main", pattern: /^server\/(launch|main|start|serve|engine|storage|move)\.ts/, mayImport: ["*"] },
 ];
 const CONTRACTS: readonly (readonly [RegExp, string])[] = [
   [/^db-adapters\/(contract|rules|vocabulary)\.ts$/, "database contract"],
