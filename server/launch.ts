@@ -14,5 +14,6 @@ const STARTED_AFTER_MS = 3_000;
 
 setFlagsFromString("--semi-space-growth-factor=1");
 setTimeout(() => setFlagsFromString("--semi-space-growth-factor=2"), STARTED_AFTER_MS).unref(); // V8's own
-enableCompileCache(fileURLToPath(new URL("./compile-cache", import.meta.url)));
+const directory = fileURLToPath(new URL("./compile-cache", import.meta.url));
+enableCompileCache({ directory, portable: true }); // the image is built in another folder
 await import("./main.ts");
