@@ -3,6 +3,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
 import type { Identity, UpdateRef } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
+import { isOwnLeaseToken } from "../crypto/lease-token.ts";
 import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
 import { ADMIN_LOGIN, type LeaseClaim, type Principal } from "../rules/access.ts";
@@ -76,6 +77,21 @@ export function requirePatience(guard: SignInGuard, req: Request, tokenHash: str
   if (retryAfterSeconds === 0) return;
   req.res?.setHeader("retry-after", String(retryAfterSeconds));
   throw new AppError("TOO_MANY_FAILURES", { sourceIp });
+}
+
+/**
+ * The same for lease tokens. Those of ours are known by themselves, at every replica: whoever runs an update has
+ * shown a good access token before.
+ * @throws AppError TOO_MANY_FAILURES
+ */
+export function requireLeasePatience(
+  ctx: Context,
+  guard: SignInGuard,
+  req: Request,
+  tokenHash: string,
+): void {
+  if (guard.isCalm || isOwnLeaseToken(ctx.keyring, credentialOf(req)?.token ?? "")) return;
+  requirePatience(guard, req, tokenHash);
 }
 
 /** @throws AppError INVALID_NAME for a path that could never name anything */

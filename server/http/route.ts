@@ -15,7 +15,7 @@ import {
 } from "../rules/access.ts";
 import type { Permission } from "../rules/permissions.ts";
 import type { SignInGuard } from "../services/sign-in-guard.ts";
-import { authenticate, checkPathNames, claimLease, requirePatience, sourceOf } from "./access.ts";
+import { authenticate, checkPathNames, claimLease, requireLeasePatience, sourceOf } from "./access.ts";
 
 export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
 
@@ -79,7 +79,7 @@ export function organizationRoute(
 export function leaseRoute(method: Method, path: string, handler: Handler<LeaseClaim>): Route {
   const handle = async ({ ctx, guard }: RouteDeps, req: Request, res: Response) => {
     const claim = claimLease(req);
-    requirePatience(guard, req, claim.tokenHash);
+    requireLeasePatience(ctx, guard, req, claim.tokenHash);
     checkPathNames(req.params);
     try {
       await handler(ctx, claim, req, res, guard);
@@ -87,7 +87,6 @@ export function leaseRoute(method: Method, path: string, handler: Handler<LeaseC
       if (isGuess(error)) await guard.noteFailure(sourceOf(req));
       throw error;
     }
-    guard.noteLease(claim.tokenHash);
   };
   return { method, path, requirement: { kind: "lease" }, handle };
 }

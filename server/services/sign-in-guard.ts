@@ -1,14 +1,13 @@
 /**
  * Slows down whoever guesses tokens. An address with too many failures within a minute waits the minute out;
  * tokens that were good a short while ago still pass, so that one broken job behind a shared address doesn't
- * lock a whole office out. Lease tokens count like access tokens. Everything here is bounded.
+ * lock a whole office out. Guessed lease tokens count as well. Everything here is bounded.
  *
  * Replicas count failures together: each failure is counted where all see it, and its answer says how many there
  * were. So a replica learns of the others' failures with the first that it has itself, at the price of one more
  * try a replica, and asks nobody as long as nobody fails.
  */
 import type { RateCounter } from "../../db-adapters/contract.ts";
-import { hashToken } from "../crypto/token-hash.ts";
 
 const WINDOW_MS = 60_000;
 const ADDRESSES_MAX = 10_000;
@@ -26,8 +25,6 @@ export class SignInGuard {
   readonly #failures = new Map<string, Failures>();
   /** Hashes of tokens that were good, newest last. */
   readonly #good = new Set<string>();
-  /** The same of leases, apart because there are so many more of them. */
-  readonly #goodLeases = new Set<string>();
   #uses = new Map<string, number>();
 
   constructor(failuresPerMinute: number, nowMs: () => number, shared: RateCounter) {
@@ -50,8 +47,7 @@ export class SignInGuard {
       this.#failures.delete(address);
       return 0;
     }
-    const isKnown = this.#good.has(tokenHash) || this.#goodLeases.has(tokenHash);
-    return isKnown ? 0 : Math.ceil((failures.windowEndsMs - nowMs) / 1000);
+    return this.#good.has(tokenHash) ? 0 : Math.ceil((failures.windowEndsMs - nowMs) / 1000);
   }
 
   /** Counted here on return of the call, and everywhere once it resolves. */
@@ -84,18 +80,6 @@ export class SignInGuard {
       this.#good.add(tokenHash);
     }
     if (tokenId !== null) this.#uses.set(tokenId, this.#nowMs());
-  }
-
-  /** The token of a lease just granted: its holder has shown a good access token. */
-  noteGranted(token: string): void {
-    this.noteLease(hashToken(token));
-  }
-
-  /** A call with this lease token was taken. */
-  noteLease(tokenHash: string): void {
-    if (this.#goodLeases.has(tokenHash)) return;
-    dropOldest(this.#goodLeases, GOOD_TOKENS_MAX);
-    this.#goodLeases.add(tokenHash);
   }
 
   /** Hands over when tokens were last used, to be stored now and then instead of with each request. */

@@ -1,7 +1,7 @@
 /** The life of an update up to its end: created, started, renewed; and what is told about it. */
-import { randomBytes } from "node:crypto";
 import type { StackName, Update, UpdateKind, UpdateRef } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
+import { newLeaseToken } from "../crypto/lease-token.ts";
 import { seal, unseal } from "../crypto/seal.ts";
 import { hashToken } from "../crypto/token-hash.ts";
 import { AppError } from "../errors.ts";
@@ -82,7 +82,7 @@ export async function startUpdate(
   if (scope === null) throw new AppError("UPDATE_NOT_FOUND", { updateId: ref.updateId });
   if (!scope.dryRun) requireMore(access, "stack:write");
   if (input.tags !== null) checkTags(input.tags);
-  const token = `lease_${randomBytes(32).toString("base64url")}`;
+  const token = newLeaseToken(ctx.keyring);
   const leaseMs = ctx.config.leaseSecondsMax * 1000;
   for (let attempt = 0; attempt < START_TRIES; attempt++) {
     const nowMs = ctx.nowMs();

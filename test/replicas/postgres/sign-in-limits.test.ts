@@ -1,7 +1,7 @@
 /** One who guesses tokens gets no more tries because there are more replicas to try at. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { send } from "../../support/client.ts";
+import { StackClient, send } from "../../support/client.ts";
 import { makeEmptyDatabase, query } from "../../support/postgres.ts";
 import { describeRedis, freePort, TestRedis } from "../../support/redis.ts";
 import { ADMIN_TOKEN, startTestServer, type TestServer } from "../../support/server.ts";
@@ -78,6 +78,22 @@ describe("failed sign-ins at replicas that share a Postgres", () => {
     clock.aheadMs = 61_000;
     expect(await heardOf(replicas, "203.0.113.1")).toBeGreaterThanOrEqual(FAILURES_MAX);
     expect(await rows()).toHaveLength(1);
+  });
+
+  it("hold up no running update: its token is known where it was never seen", async () => {
+    const { replicas } = await startReplicas();
+    const [first, second] = [replicas[0] as TestServer, replicas[1] as TestServer];
+    const stack = await new StackClient(first, "shop", "dev").init();
+    const from = { headers: { "x-forwarded-for": "203.0.113.1" } };
+    await heardOf(replicas, "203.0.113.1");
+    const update = await stack.begin();
+    const renew = (lease: string) => {
+      const path = `${stack.path}/update/${update.id}/renew_lease`;
+      return send(second, "POST", path, { duration: 60 }, { lease, ...from });
+    };
+    const forged = `${update.token.slice(0, -1)}${update.token.endsWith("A") ? "B" : "A"}`;
+    for (const guess of ["lease_guess", forged]) expect((await renew(guess)).status).toBe(429);
+    expect((await renew(update.token)).status).toBe(200);
   });
 
   it("cost the database nothing when there are none", async () => {
