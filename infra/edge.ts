@@ -12,8 +12,8 @@ export interface Door {
   /** Who reaches the balancer, and where. */
   ingress: Ingress[];
   publicUrl: $util.Output<string>;
-  /** Makes what needs the balancer or the service. */
-  connect(service: sst.aws.Service): void;
+  /** Makes what needs the balancer or the service; returns what a record for the domain points at. */
+  connect(service: sst.aws.Service): $util.Output<string>;
 }
 
 interface DomainArgs {
@@ -49,8 +49,10 @@ function albDoor(settings: Settings, network: Network): Door {
     ingress: rules.map(({ listen }) => fromEverywhere(Number.parseInt(listen, 10))),
     publicUrl: domain === null ? later.url : $util.output(`https://${domain.name}`),
     connect(service) {
+      const { dnsName } = service.nodes.loadBalancer;
       admitBalancer(network, service);
-      later.set($interpolate`http://${service.nodes.loadBalancer.dnsName}`);
+      later.set($interpolate`http://${dnsName}`);
+      return dnsName;
     },
   };
 }
@@ -68,7 +70,9 @@ function cdnDoor(settings: Settings, network: Network): Door {
     publicUrl: domain === null ? later.url : $util.output(`https://${domain.name}`),
     connect(service) {
       admitBalancer(network, service);
-      later.set(makeCdn(settings, service.nodes.loadBalancer).url);
+      const cdn = makeCdn(settings, service.nodes.loadBalancer);
+      later.set(cdn.url);
+      return cdn.nodes.distribution.domainName;
     },
   };
 }
@@ -136,6 +140,8 @@ function apiDoor(settings: Settings, network: Network): Door {
     publicUrl: settings.domain === null ? api.url : $util.output(`https://${settings.domain.name}`),
     connect(service) {
       api.routePrivate("$default", service.nodes.cloudmapService.arn);
+      if (settings.domain === null) return api.url.apply((url) => new URL(url).hostname);
+      return api.nodes.domainName.domainNameConfiguration.targetDomainName;
     },
   };
 }

@@ -9,7 +9,9 @@ export const DATA_DIR = "/data";
 export const RDS_CA_FILE = "/app/certs/rds-global-bundle.pem";
 export const LIVENESS_PATH = "/livez";
 export const READINESS_PATH = "/readyz";
-/** The server is gone 25 s after SIGTERM; then ECS kills. */
+/** The server is gone this long after SIGTERM at the latest. */
+export const SERVER_STOP_SECONDS = 25;
+/** Then ECS kills. */
 export const STOP_TIMEOUT_SECONDS = 60;
 /** Longer than the server keeps an idle connection open and the balancer answers 502 now and then. */
 export const SERVER_KEEP_ALIVE_SECONDS = 75;

@@ -21,7 +21,7 @@ export async function statehouse(settings: Settings): Promise<Record<string, unk
   const secrets = makeSecrets(settings);
   const door = makeDoor(settings, network);
   const service = makeService(settings, { network, storage, secrets, door });
-  door.connect(service);
+  const target = door.connect(service);
   rememberMode(settings, service);
   const moving = settings.bothStorages
     ? otherStorage(settings, network, storage, secrets, door.publicUrl)
@@ -30,6 +30,7 @@ export async function statehouse(settings: Settings): Promise<Record<string, unk
     url: door.publicUrl,
     login: $interpolate`pulumi login ${door.publicUrl}`,
     adminToken: $interpolate`aws ssm get-parameter --with-decryption --query Parameter.Value --output text --region ${settings.region} --name ${secrets.adminTokenParameter}`,
+    ...(settings.domain?.dns === "none" ? { cname: target } : {}),
     ...storage.outputs,
     ...moving,
   };

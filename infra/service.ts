@@ -9,6 +9,8 @@ import { taskArgs } from "./task.ts";
 
 /** A new task waits for the old one: its drain, its stop, half a minute of silence on the file. Also for a paused database. */
 const GRACE_SECONDS = 240;
+/** Requests under way at a task that goes: longer than the server itself would wait for them, or they'd be cut here. */
+const DRAIN_SECONDS = 30;
 const STICKY_SECONDS = 86_400;
 
 export interface ServiceParts {
@@ -85,7 +87,7 @@ export function makeService(settings: Settings, parts: ServiceParts): sst.aws.Se
         if (args.protocol === "HTTPS") args.sslPolicy = "ELBSecurityPolicy-TLS13-1-2-2021-06";
       },
       target: (args) => {
-        args.deregistrationDelay = isEfs ? 10 : 30;
+        args.deregistrationDelay = DRAIN_SECONDS;
         args.stickiness = isEfs
           ? { type: "lb_cookie", enabled: false }
           : { type: "lb_cookie", enabled: true, cookieDuration: STICKY_SECONDS };

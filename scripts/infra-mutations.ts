@@ -368,6 +368,15 @@ export const MUTATIONS: readonly Mutation[] = [
     caughtBy: "keeps a browser",
   },
   {
+    rule: "a drain longer than the server's",
+    file: "infra/service.ts",
+    from: "DRAIN_SECONDS = 30",
+    to: "DRAIN_SECONDS = 10",
+    test: "edge",
+    in: "efs production",
+    caughtBy: "for longer than the server",
+  },
+  {
     rule: "idle time below the server's",
     file: "infra/settings.ts",
     from: "SERVER_KEEP_ALIVE_SECONDS - 5",

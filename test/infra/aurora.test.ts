@@ -142,7 +142,6 @@ describeCases(casesOf("aurora"), (made, name) => {
     expect(one(made(), "lb/targetGroup").inputs).toMatchObject({
       stickiness: { type: "lb_cookie", enabled: true, cookieDuration: 86_400 },
       loadBalancingAlgorithmType: "least_outstanding_requests",
-      deregistrationDelay: 30,
     });
   });
 

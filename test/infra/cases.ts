@@ -38,7 +38,7 @@ export const CASES = {
       environment: { STATEHOUSE_LOG_LEVEL: "debug" },
     },
   },
-  "aurora preview, api": { stage: "pr-12", config: { mode: "aurora", edge: "api" } },
+  "aurora preview, api": { stage: "pr-12", config: { mode: "aurora", edge: "api", bastion: true } },
 } as const satisfies Record<string, SynthInput>;
 
 export type CaseName = keyof typeof CASES;

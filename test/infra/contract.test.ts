@@ -13,6 +13,7 @@ import {
   RDS_CA_FILE,
   READINESS_PATH,
   SERVER_KEEP_ALIVE_SECONDS,
+  SERVER_STOP_SECONDS,
   STOP_TIMEOUT_SECONDS,
 } from "../../infra/facts.ts";
 import type { CommandLineDeps } from "../../server/cli/deps.ts";
@@ -157,7 +158,8 @@ describe("what infra knows of the server", () => {
     const keepAlive = /KEEP_ALIVE_MS = ([\d_]+)/.exec(source("server/start.ts"))?.[1]?.replaceAll("_", "");
     expect(Number(keepAlive) / 1000).toBe(SERVER_KEEP_ALIVE_SECONDS);
     const force = /FORCE_AFTER_SECONDS = (\d+)/.exec(source("server/serve.ts"))?.[1];
-    expect(Number(force)).toBeLessThan(STOP_TIMEOUT_SECONDS - 5);
+    expect(Number(force)).toBe(SERVER_STOP_SECONDS);
+    expect(SERVER_STOP_SECONDS).toBeLessThan(STOP_TIMEOUT_SECONDS - 5);
   });
 
   it("has the image's user and folder, and its way to start and to be asked", () => {

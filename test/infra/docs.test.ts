@@ -1,6 +1,7 @@
 /** docs/deploy/aws.md against what it describes. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { load } from "js-yaml";
 import { expect, it } from "vitest";
 import { PROXY_HOPS } from "../../infra/facts.ts";
 import { resolve } from "../../infra/settings.ts";
@@ -55,4 +56,18 @@ it("adds its costs up", () => {
     } else if (/^[\d.]*$/.test(cells[0] ?? "-")) sums = sums.map((sum, i) => sum + cents(cells[i]));
   }
   expect(seen).toBe(2);
+});
+
+it.each(["github-actions", "bitbucket-pipelines"])("has a pipeline that this project can run: %s", (name) => {
+  const text = readFileSync(join(ROOT, `docs/deploy/ci/${name}.yml`), "utf8");
+  expect(load(text)).toBeTypeOf("object");
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: object };
+  const used = [...text.matchAll(/npm run ([\w:]+)/g)].map((match) => match[1] ?? "");
+  expect(used.length).toBeGreaterThan(2);
+  for (const script of used) expect(Object.keys(scripts)).toContain(script);
+  // Checked before anything is built, and built once: what is deployed is the image that was pushed.
+  expect(text.indexOf("infra:prepare")).toBeLessThan(text.indexOf("npm test"));
+  expect(text).toContain("STATEHOUSE_IMAGE");
+  expect(text.match(/docker build |docker\/build-push-action@/g)).toHaveLength(1);
+  expect(text).not.toMatch(/AWS_SECRET_ACCESS_KEY|AWS_ACCESS_KEY_ID/);
 });

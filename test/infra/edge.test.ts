@@ -1,5 +1,6 @@
 /** The doors: TLS where it must be, nothing cached that is somebody's, no way around. */
 import { expect, it } from "vitest";
+import { SERVER_STOP_SECONDS } from "../../infra/facts.ts";
 import { CASE_NAMES, configOf } from "./cases.ts";
 import { all, describeCases, one } from "./support.ts";
 
@@ -62,6 +63,8 @@ describeCases(withEdge("alb"), (made, name) => {
     const foreign = name.includes("foreign");
     expect(all(made(), "route53/record").length > 0).toBe(!foreign);
     expect(all(made(), "acm/certificate").length > 0).toBe(!foreign);
+    // Whoever makes the record by hand is told where it should point.
+    expect(made().outputs.cname).toBe(foreign ? "internal-statehouseloadbalancer.example" : undefined);
   });
 });
 
@@ -74,6 +77,11 @@ describeCases(withEdge("api"), (made) => {
 });
 
 describeCases(CASE_NAMES, (made) => {
+  it("lets requests end for longer than the server itself does", () => {
+    for (const { inputs } of all(made(), "lb/targetGroup"))
+      expect(inputs.deregistrationDelay).toBeGreaterThan(SERVER_STOP_SECONDS);
+  });
+
   it("closes idle connections before the server does", () => {
     for (const { inputs } of all(made(), "lb/loadBalancer")) {
       expect(inputs.idleTimeout).toBeGreaterThanOrEqual(60);

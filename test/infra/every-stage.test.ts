@@ -143,21 +143,20 @@ describeCases(CASE_NAMES, (made, name) => {
       ...(mode === "aurora" || bothStorages ? ["DatabaseGroup: AppGroup-id tcp/5432"] : []),
     ];
     if (configOf(name).redis) expected.push("RedisGroup: AppGroup-id tcp/6379");
-    // The first NAT machine is also the bastion, which SST's tunnel reaches by SSH.
-    if (configOf(name).bastion)
-      expected.push(
-        "VpcNatInstanceSecurityGroup: 10.0.0.0/16 -1/0",
-        "VpcNatInstanceSecurityGroup: 0.0.0.0/0 tcp/22",
-        "DatabaseGroup: VpcNatInstanceSecurityGroup-id tcp/5432",
-      );
+    // SST's tunnel reaches the bastion by SSH. With NAT machines the first of them is the bastion, too.
+    if (config.nat === "ec2") expected.push("VpcNatInstanceSecurityGroup: 10.0.0.0/16 -1/0");
+    if (config.bastion) {
+      const bastion = `Vpc${config.nat === "ec2" ? "NatInstance" : "Bastion"}SecurityGroup`;
+      expected.push(`${bastion}: 0.0.0.0/0 tcp/22`, `DatabaseGroup: ${bastion}-id tcp/5432`);
+    }
     expect(ingressOf(made())).toEqual(expected.sort());
     expect(one(made(), "ec2/defaultSecurityGroup").inputs).toMatchObject({ ingress: [], egress: [] });
   });
 
   it("has no NAT, no address and no machine that nobody asked for", () => {
-    const asked = name.includes("nat");
-    for (const type of ["ec2/natGateway", "ec2/instance", "ec2/eip"])
-      if (!asked) expect(all(made(), type), type).toEqual([]);
+    const asked = config.nat !== undefined;
+    for (const type of ["ec2/natGateway", "ec2/eip"]) if (!asked) expect(all(made(), type), type).toEqual([]);
+    expect(all(made(), "ec2/instance")).toHaveLength(asked ? 2 : config.bastion ? 1 : 0);
     expect(one(made(), "ecs/service").inputs.networkConfiguration).toMatchObject({
       assignPublicIp: !asked,
       securityGroups: ["AppGroup-id"],
