@@ -10,6 +10,18 @@ import { type RunningServer, startServer } from "../../server/start.ts";
 export const ADMIN_TOKEN = "sth_admin_for_tests_only_0123456789";
 export const ORG = "main";
 
+/** Null unless the tests are to run on the second shape; what that needs is only loaded then. */
+const shape = process.env.STATEHOUSE_TEST_SHAPE === "aurora" ? await import("./shape.ts") : null;
+/** The database and the prefix of each data folder: who starts again on a folder finds the same data. */
+const auroras = new Map<string, Record<string, string>>();
+
+async function shapeOf(dataDir: string): Promise<Record<string, string>> {
+  if (shape === null) return {};
+  const env = auroras.get(dataDir) ?? (await shape.newAurora());
+  auroras.set(dataDir, env);
+  return env;
+}
+
 export interface TestServer extends RunningServer {
   readonly url: string;
   readonly dataDir: string;
@@ -60,6 +72,7 @@ async function openTestServer(options: TestServerOptions, dataDir: string): Prom
     STATEHOUSE_PORT: "0",
     STATEHOUSE_DATA_DIR: dataDir,
     STATEHOUSE_ADMIN_TOKEN: ADMIN_TOKEN,
+    ...(await shapeOf(dataDir)),
     ...options.env,
   });
   const logLines: string[] = [];
