@@ -11,8 +11,6 @@ export type BlobKey = string;
 
 export interface BlobInfo {
   readonly sizeBytes: number;
-  /** SHA-256 of the bytes, hex. */
-  readonly sha256: string;
 }
 
 export interface BlobEntry {
@@ -47,7 +45,7 @@ export interface BlobStore {
   /**
    * Stores `body` whole or not at all; a reader sees the old blob or the new one, never a part.
    * Durable on return: the bytes survive a power cut. An error thrown by `body` is rethrown as it is.
-   * Chunks of `body` are kept for a while: yield new ones, never the same memory refilled.
+   * A chunk of `body` is used up before the next is asked for: its memory may be filled anew or freed then.
    * @throws BlobTooLargeError past `maxBytes`; what was there before stays
    */
   put(

@@ -1,37 +1,41 @@
-/** Chunks on their way into parts of a fixed size. Chunks are kept, not copied, until they are taken. */
+/**
+ * Chunks copied together into writes and parts of a fixed size. Copied, not kept: whoever made a chunk may use
+ * its memory again, and one long write is cheaper than many short ones.
+ */
 export class Gathered {
-  #chunks: Uint8Array[] = [];
+  readonly #sizeBytesMax: number;
+  #memory = Buffer.alloc(0);
   #sizeBytes = 0;
 
-  get sizeBytes(): number {
-    return this.#sizeBytes;
+  constructor(sizeBytesMax: number) {
+    this.#sizeBytesMax = sizeBytesMax;
   }
 
-  add(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
-    this.#sizeBytes += chunk.length;
+  /** What did not fit any more; then it is time to take `bytes`. */
+  add(chunk: Uint8Array): Uint8Array {
+    const part = chunk.subarray(0, this.#sizeBytesMax - this.#sizeBytes);
+    this.#grow(this.#sizeBytes + part.length);
+    this.#memory.set(part, this.#sizeBytes);
+    this.#sizeBytes += part.length;
+    return chunk.subarray(part.length);
   }
 
-  /** The first `lengthBytes`, or all there is when that is less. */
-  take(lengthBytes: number): Uint8Array {
-    const taken: Uint8Array[] = [];
-    let missing = Math.min(lengthBytes, this.#sizeBytes);
-    this.#sizeBytes -= missing;
-    let count = 0;
-    for (const chunk of this.#chunks) {
-      if (chunk.length > missing) break;
-      taken.push(chunk);
-      missing -= chunk.length;
-      count++;
-    }
-    this.#chunks = this.#chunks.slice(count);
-    const [split] = this.#chunks;
-    if (missing > 0 && split !== undefined) {
-      taken.push(split.subarray(0, missing));
-      this.#chunks[0] = split.subarray(missing);
-    }
-    const [only] = taken;
-    return taken.length === 1 && only !== undefined ? only : Buffer.concat(taken);
+  /** A view: good until the next `add`. */
+  get bytes(): Buffer {
+    return this.#memory.subarray(0, this.#sizeBytes);
+  }
+
+  /** Keeps its memory for what comes next. */
+  clear(): void {
+    this.#sizeBytes = 0;
+  }
+
+  /** Most blobs are one small chunk, and get no more than that. */
+  #grow(neededBytes: number): void {
+    if (neededBytes <= this.#memory.length) return;
+    const roomyBytes = Math.max(neededBytes, this.#memory.length * 2);
+    const memory = Buffer.allocUnsafeSlow(Math.min(roomyBytes, this.#sizeBytesMax));
+    memory.set(this.bytes);
+    this.#memory = memory;
   }
 }

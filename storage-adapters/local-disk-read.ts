@@ -49,7 +49,7 @@ async function* readChunks(
 
 /** Exactly `lengthBytes`: a file that was put whole can only be shorter by somebody's hand. */
 async function readChunk(file: FileHandle, position: number, lengthBytes: number): Promise<Uint8Array> {
-  const chunk = new Uint8Array(lengthBytes);
+  const chunk = Buffer.allocUnsafeSlow(lengthBytes);
   for (let filled = 0; filled < lengthBytes; ) {
     const { bytesRead } = await file.read(chunk, filled, lengthBytes - filled, position + filled);
     if (bytesRead === 0)

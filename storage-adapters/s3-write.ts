@@ -3,7 +3,6 @@
  * through, never before. A body up to one part goes in one request; of a longer one at most four parts are
  * in memory, the one being gathered among them.
  */
-import { createHash } from "node:crypto";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { type BlobInfo, BlobTooLargeError } from "./contract.ts";
 import { Gathered } from "./gathered.ts";
@@ -35,25 +34,22 @@ export interface ObjectWrite {
 export async function writeObject(target: S3Target, write: ObjectWrite): Promise<BlobInfo> {
   const maxBytes = Math.min(write.maxBytes, PART_BYTES_MAX * PARTS_MAX);
   const partBytes = partBytesFor(maxBytes);
-  const gathered = new Gathered();
-  const hash = createHash("sha256");
+  let gathered = new Gathered(partBytes);
   let sizeBytes = 0;
   let upload: MultipartUpload | null = null;
   try {
     for await (const chunk of write.body) {
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes) throw new BlobTooLargeError(`The blob is larger than ${maxBytes} bytes`);
-      hash.update(chunk);
-      gathered.add(chunk);
-      while (gathered.sizeBytes > partBytes) {
+      for (let rest = gathered.add(chunk); rest.length > 0; rest = gathered.add(rest)) {
         upload ??= await MultipartUpload.begin(target, write.objectKey, write.uploading);
-        await upload.send(gathered.take(partBytes));
+        await upload.send(gathered.bytes);
+        gathered = new Gathered(partBytes);
       }
     }
-    const rest = gathered.take(partBytes);
-    if (upload === null) await putAtOnce(target, write.objectKey, rest);
-    else await upload.complete(rest);
-    return { sizeBytes, sha256: hash.digest("hex") };
+    if (upload === null) await putAtOnce(target, write.objectKey, gathered.bytes);
+    else await upload.complete(gathered.bytes);
+    return { sizeBytes };
   } catch (error) {
     await upload?.abort();
     throw error;

@@ -1,9 +1,8 @@
 /** An artifact on its way out: nothing that a browser would run, and nothing that it would guess. */
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type { Request, Response } from "express";
 import type { Artifact } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
+import { freeBytes } from "../crypto/memory.ts";
 import { readArtifact } from "../services/artifacts.ts";
 import { contentDisposition, mayShowInline } from "../services/artifacts-names.ts";
 import type { Actor } from "../services/audit.ts";
@@ -56,21 +55,44 @@ export async function sendArtifact(
   const chunks = (await readArtifact(ctx, actor, artifact, { startByte, endByte }))[Symbol.asyncIterator]();
   // The first chunk before the head: what can't be read is an error and no download that breaks off.
   const first = await chunks.next();
-  await pipeline(Readable.from(resume(first, chunks), { objectMode: false }), res).catch((error: unknown) => {
-    const code = error instanceof Error && "code" in error ? error.code : null;
-    if (code !== "ERR_STREAM_PREMATURE_CLOSE") throw error; // the client has gone: nobody to tell
-  });
+  await sendChunks(res, first, chunks);
 }
 
-async function* resume(
+/** Opens the next chunk while the one before is on its way; whoever has gone ends it. */
+async function sendChunks(
+  res: Response,
   first: IteratorResult<Uint8Array>,
   rest: AsyncIterator<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): Promise<void> {
   try {
-    for (let next = first; next.done !== true; next = await rest.next()) yield next.value;
+    let sending: Promise<void> = Promise.resolve();
+    for (let next = first; next.done !== true; next = await rest.next()) {
+      await sending;
+      if (res.destroyed) return;
+      sending = sendChunk(res, next.value);
+    }
+    await sending;
+    res.end();
+  } catch (error) {
+    if (!res.headersSent) throw error;
+    res.destroy(); // a download that breaks off says that it wasn't all
+    throw error;
   } finally {
     await rest.return?.();
   }
+}
+
+/** Until it was handed to the network, or nobody is there to take it. */
+function sendChunk(res: Response, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    const gone = () => resolve();
+    res.once("close", gone);
+    res.write(chunk, (error) => {
+      res.off("close", gone);
+      if (!error) freeBytes(chunk);
+      resolve();
+    });
+  });
 }
 
 function setHeaders(res: Response, { name, sha256 }: Artifact, etag: string, isInline: boolean): void {

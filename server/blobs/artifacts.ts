@@ -27,15 +27,19 @@ function placeOf(blobKey: BlobKey): { scopeId: string; blobKey: BlobKey } {
   return { scopeId, blobKey };
 }
 
-/** Seals and stores `body` whole or not at all. `maxBytes` bounds the plain bytes; whoever counts them throws. */
+/**
+ * Seals and stores `body` whole or not at all. Its chunks are ours from then on: they are freed when they were
+ * used. `maxBytes` bounds the plain bytes; whoever counts them throws.
+ */
 export async function putArtifact(
   { blobs, keyring }: SealContext,
   blobKey: BlobKey,
   body: AsyncIterable<Uint8Array>,
   { maxBytes }: { readonly maxBytes: number },
 ): Promise<void> {
-  const sealed = sealStream(keyring, placeOf(blobKey).scopeId, blobKey, body, { compress: false });
-  await blobs.put(blobKey, oneAhead(sealed), { maxBytes: sealedBytesOf(maxBytes) });
+  const how = { compress: false, recycle: true };
+  const sealed = sealStream(keyring, placeOf(blobKey).scopeId, blobKey, body, how);
+  await blobs.put(blobKey, sealed, { maxBytes: sealedBytesOf(maxBytes) });
 }
 
 export interface StoredArtifact {
@@ -51,7 +55,10 @@ export function formOf(storedBytes: number, plainBytes: number): "sealed" | "pla
   return storedBytes === plainBytes ? "plain" : null;
 }
 
-/** The plain bytes of `range`. Iterate to the end or `break`. @throws BlobNotFoundError; SealError while iterating */
+/**
+ * The plain bytes of `range`. Iterate to the end or `break`; the chunks are the caller's, who may free them.
+ * @throws BlobNotFoundError; SealError while iterating
+ */
 export async function openArtifact(
   { blobs, keyring }: SealContext,
   { blobKey, sizeBytes, isSealed }: StoredArtifact,
@@ -63,7 +70,7 @@ export async function openArtifact(
   );
 }
 
-/** Makes the next chunk while the one before is being written or sent: disk and ciphers don't wait in turns. */
+/** Reads the next chunk while the one before is being opened and sent: disk and ciphers don't wait in turns. */
 async function* oneAhead(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks = body[Symbol.asyncIterator]();
   const take = () => {

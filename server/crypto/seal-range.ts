@@ -1,12 +1,14 @@
 /**
  * Parts of sealed bodies that were not compressed: every segment but the last has the same length, so any byte
- * is found by arithmetic. Whatever comes out is authentic; only segments that are asked for are read.
+ * is found by arithmetic. Whatever comes out is authentic; only segments that are asked for are read. What is
+ * read is freed as soon as it was opened.
  */
-import { asBuffer, TAG_BYTES } from "./aead.ts";
+import { TAG_BYTES } from "./aead.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { SealError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
 import {
+  bytesIn,
   type DocumentKeys,
   type DocumentPlace,
   HEADER_BYTES,
@@ -57,15 +59,19 @@ export async function* unsealRange(
   const first = Math.floor(range.startByte / SEGMENT_PLAIN_BYTES);
   const last = Math.floor((range.endByte - 1) / SEGMENT_PLAIN_BYTES);
   const header = first === 0 ? null : await takeAll(await read(0, HEADER_BYTES), HEADER_BYTES);
-  const reader = new ByteReader(await read(header === null ? 0 : offsetOf(first), offsetOf(last + 1)));
+  const sealed = await read(header === null ? 0 : offsetOf(first), offsetOf(last + 1));
+  const reader = new ByteReader(sealed, { recycle: true });
   try {
     const keys = readHeader(keyring, place, header ?? (await takeExactly(reader, HEADER_BYTES)));
     if (keys.codec !== CODEC_NONE) throw new SealError("damaged", "A compressed body has no ranges");
     for (let number = first; number <= last; number++) {
       const isLast = number === segmentCountOf(plainBytes) - 1;
-      const plain = await nextSegment(reader, keys, number, isLast);
-      const startByte = number * SEGMENT_PLAIN_BYTES;
-      yield plain.subarray(Math.max(0, range.startByte - startByte), range.endByte - startByte);
+      let startByte = number * SEGMENT_PLAIN_BYTES;
+      for (const piece of await nextSegment(reader, keys, number, isLast)) {
+        const wanted = clipped(piece, range.startByte - startByte, range.endByte - startByte);
+        if (wanted.length > 0) yield wanted;
+        startByte += piece.length;
+      }
     }
   } finally {
     await reader.close();
@@ -77,11 +83,22 @@ async function nextSegment(
   keys: DocumentKeys,
   number: number,
   isLast: boolean,
-): Promise<Buffer> {
+): Promise<Buffer[]> {
   const prefix = await takeExactly(reader, SEGMENT_PREFIX_BYTES);
   const segment = readSegmentPrefix(prefix);
   if (segment.isLast !== isLast) throw new SealError("truncated", "A sealed body of another length");
-  return openSegment(keys, number, prefix, await takeExactly(reader, segment.sealedBytes));
+  const sealed = await reader.takeParts(segment.sealedBytes);
+  if (bytesIn(sealed) < segment.sealedBytes) throw tooShort();
+  return openSegment(keys, number, prefix, sealed);
+}
+
+function clipped(piece: Uint8Array, from: number, to: number): Uint8Array {
+  if (from <= 0 && to >= piece.length) return piece;
+  return piece.subarray(Math.max(0, from), Math.max(0, to));
+}
+
+function tooShort(): SealError {
+  return new SealError("truncated", "A sealed body ends too early");
 }
 
 async function takeAll(body: AsyncIterable<Uint8Array>, bytes: number): Promise<Buffer> {
@@ -95,6 +112,6 @@ async function takeAll(body: AsyncIterable<Uint8Array>, bytes: number): Promise<
 
 async function takeExactly(reader: ByteReader, bytes: number): Promise<Buffer> {
   const taken = await reader.take(bytes);
-  if (taken.length < bytes) throw new SealError("truncated", "A sealed body ends too early");
-  return asBuffer(taken);
+  if (taken.length < bytes) throw tooShort();
+  return Buffer.concat([taken]); // its chunk may be freed by the next take
 }

@@ -6,7 +6,9 @@ import { asBuffer } from "./aead.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { SealError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
+import { freeBytes } from "./memory.ts";
 import {
+  bytesIn,
   type DocumentKeys,
   HEADER_BYTES,
   newDocument,
@@ -25,6 +27,11 @@ type Body = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 export interface SealStreamOptions {
   /** Default true. False for what is compressed already, such as zip archives. */
   readonly compress?: boolean;
+  /**
+   * Only without compression: the chunks of the body are ours, and whoever iterates is done with a chunk when
+   * it asks for the next. Both are freed then, so that the stream takes no more than a few segments.
+   */
+  readonly recycle?: boolean;
 }
 
 /**
@@ -39,18 +46,21 @@ export async function* sealStream(
   body: Body,
   options: SealStreamOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = new ByteReader(body);
   const codec = options.compress === false ? CODEC_NONE : CODEC_ZSTD;
+  const recycle = codec === CODEC_NONE && options.recycle === true;
+  const reader = new ByteReader(body, { recycle });
   const { header, keys } = newDocument(keyring, { scopeId, blobKey }, codec);
   try {
-    const first = await reader.take(SEGMENT_PLAIN_BYTES);
+    const first = await reader.takeParts(SEGMENT_PLAIN_BYTES);
     if (await reader.isAtEnd()) {
-      const packed = codec === CODEC_ZSTD ? compressNow(first) : first;
-      const segment = { number: 0, isLast: true, plainBytes: first.length };
-      yield Buffer.concat([header, sealSegment(keys, segment, packed)]);
+      const packed = codec === CODEC_ZSTD ? [compressNow(joined(first))] : first;
+      const segment = { number: 0, isLast: true, plainBytes: bytesIn(first) };
+      yield Buffer.concat([header, ...sealSegment(keys, segment, packed)]);
     } else {
       yield header;
-      yield* sealSegments(keys, first, reader);
+      yield* codec === CODEC_ZSTD
+        ? sealCompressed(keys, joined(first), reader)
+        : sealPlain(keys, first, reader, recycle);
     }
   } finally {
     await reader.close();
@@ -76,7 +86,8 @@ export async function* unsealStream(
       const prefix = await takeExactly(reader, SEGMENT_PREFIX_BYTES);
       const segment = readSegmentPrefix(prefix);
       isLast = segment.isLast;
-      const packed = openSegment(keys, number, prefix, await takeExactly(reader, segment.sealedBytes));
+      const sealedParts = await takePartsExactly(reader, segment.sealedBytes);
+      const packed = joined(openSegment(keys, number, prefix, sealedParts));
       if (isLast && !(await reader.isAtEnd())) {
         throw new SealError("damaged", "Bytes after the last segment of a sealed document");
       }
@@ -89,20 +100,43 @@ export async function* unsealStream(
 }
 
 /** All segments of a body that has more than `first`. */
-async function* sealSegments(
+async function* sealCompressed(
   keys: DocumentKeys,
   first: Uint8Array,
   reader: ByteReader,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let plain = first;
   for (let number = 0, isLast = false; !isLast; number++) {
-    const packing = keys.codec === CODEC_ZSTD ? compress(plain) : Promise.resolve(plain);
+    const packing = compress(plain);
     packing.catch(() => undefined); // if reading fails first, nobody awaits it
     const next = await reader.take(SEGMENT_PLAIN_BYTES); // meanwhile
     isLast = next.length === 0;
-    yield sealSegment(keys, { number, isLast, plainBytes: plain.length }, await packing);
+    yield* sealSegment(keys, { number, isLast, plainBytes: plain.length }, [await packing]);
     plain = next;
   }
+}
+
+/** As `sealCompressed`, as it is: nothing is copied together. */
+async function* sealPlain(
+  keys: DocumentKeys,
+  first: readonly Uint8Array[],
+  reader: ByteReader,
+  recycle: boolean,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let plain = first;
+  for (let number = 0, isLast = false; !isLast; number++) {
+    isLast = await reader.isAtEnd();
+    for (const chunk of sealSegment(keys, { number, isLast, plainBytes: bytesIn(plain) }, plain)) {
+      yield chunk;
+      if (recycle) freeBytes(chunk);
+    }
+    if (!isLast) plain = await reader.takeParts(SEGMENT_PLAIN_BYTES);
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts;
+  return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
 }
 
 /** On this thread when the document has one segment alone: that is cheaper than the way to the pool. */
@@ -117,7 +151,11 @@ function unpack(
 }
 
 async function takeExactly(reader: ByteReader, bytes: number): Promise<Buffer> {
-  const taken = await reader.take(bytes);
-  if (taken.length < bytes) throw new SealError("truncated", "A sealed document ends too early");
-  return asBuffer(taken);
+  return asBuffer(joined(await takePartsExactly(reader, bytes)));
+}
+
+async function takePartsExactly(reader: ByteReader, bytes: number): Promise<Uint8Array[]> {
+  const parts = await reader.takeParts(bytes);
+  if (bytesIn(parts) < bytes) throw new SealError("truncated", "A sealed document ends too early");
+  return parts;
 }

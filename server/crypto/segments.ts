@@ -12,7 +12,7 @@
  * moved, doubled or from elsewhere does not open.
  */
 import { createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from "node:crypto";
-import { decrypt, encrypt, NONCE_BYTES, TAG_BYTES } from "./aead.ts";
+import { decryptParts, encryptParts, NONCE_BYTES, TAG_BYTES } from "./aead.ts";
 import { SealError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
 import { randomBytesPooled } from "./random.ts";
@@ -88,17 +88,22 @@ export function readHeader(keyring: Keyring, place: DocumentPlace, header: Buffe
 }
 
 /** `packed` is what the codec made of `plainBytes` plain bytes. Segments are numbered from 0. */
-export function sealSegment(
+export function* sealSegment(
   keys: DocumentKeys,
   segment: { number: number; isLast: boolean; plainBytes: number },
-  packed: Uint8Array,
-): Buffer {
+  packed: readonly Uint8Array[],
+): Generator<Buffer, void, undefined> {
   const prefix = Buffer.allocUnsafe(SEGMENT_PREFIX_BYTES);
-  const sealedBytes = packed.length + TAG_BYTES;
+  const sealedBytes = bytesIn(packed) + TAG_BYTES;
   prefix.writeUInt32BE(segment.isLast ? (sealedBytes | LAST_FLAG) >>> 0 : sealedBytes, 0);
   prefix.writeUInt32BE(segment.plainBytes, 4);
   const nonce = nonceOf(keys, segment.number, segment.isLast);
-  return encrypt({ key: keys.key, nonce, aad: prefix }, prefix, packed);
+  yield prefix;
+  yield* encryptParts({ key: keys.key, nonce, aad: prefix }, packed);
+}
+
+export function bytesIn(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
 }
 
 /** Not authenticated yet, so only bounded. @throws SealError damaged for lengths that no segment has */
@@ -112,10 +117,15 @@ export function readSegmentPrefix(prefix: Buffer): SegmentPrefix {
   return { isLast: word >= LAST_FLAG, sealedBytes, plainBytes };
 }
 
-/** The packed bytes of segment `number`. @throws SealError damaged */
-export function openSegment(keys: DocumentKeys, number: number, prefix: Buffer, sealed: Buffer): Buffer {
+/** The packed bytes of segment `number`, in pieces. @throws SealError damaged */
+export function openSegment(
+  keys: DocumentKeys,
+  number: number,
+  prefix: Buffer,
+  sealed: readonly Uint8Array[],
+): Buffer[] {
   const { isLast } = readSegmentPrefix(prefix);
-  const packed = decrypt({ key: keys.key, nonce: nonceOf(keys, number, isLast), aad: prefix }, sealed);
+  const packed = decryptParts({ key: keys.key, nonce: nonceOf(keys, number, isLast), aad: prefix }, sealed);
   if (packed === null) throw new SealError("damaged", `Segment ${number} of a sealed document is damaged`);
   return packed;
 }

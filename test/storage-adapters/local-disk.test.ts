@@ -84,12 +84,12 @@ describe("local-disk", () => {
     const root = await makeTempDir();
     const store = await openLocalDisk({ root });
     async function* slow(): AsyncGenerator<Uint8Array> {
-      yield Buffer.alloc(600_000, 1);
+      yield Buffer.alloc(3_000_000, 1);
       expect((await readdir(join(root, "tmp"))).length).toBe(1); // so the sweep has something to spare
       expect(await store.sweepPartial(Date.now() + 60_000)).toBe(0);
       yield Buffer.alloc(600_000, 2);
     }
-    expect(await store.put("a", slow(), ROOMY)).toMatchObject({ sizeBytes: 1_200_000 });
+    expect(await store.put("a", slow(), ROOMY)).toMatchObject({ sizeBytes: 3_600_000 });
   });
 
   it("says with the cause that the disk failed, and leaves nothing", async () => {

@@ -51,9 +51,8 @@ describe("s3: large bodies", () => {
     const store = await openS3({ ...s3.options, endpoint: proxy.endpoint, prefix: newPrefix(), checksum });
     const body = new TestBody();
     const info = await store.put("a", body.of(40 * MIB, chunkBytes), ROOMY);
-    const sha256 = body.sha256();
-    expect(info).toEqual({ sizeBytes: 40 * MIB, sha256 });
-    expect(await sha256Of(await store.open("a"))).toBe(sha256);
+    expect(info).toEqual({ sizeBytes: 40 * MIB });
+    expect(await sha256Of(await store.open("a"))).toBe(body.sha256());
     const parts = proxy.seen.filter(isPart);
     expect(parts.map(({ headers }) => headers["content-length"])).toEqual(Array(5).fill(String(8 * MIB)));
     const header = checksum === "md5" ? "content-md5" : "x-amz-checksum-sha256";
