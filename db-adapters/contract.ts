@@ -651,6 +651,18 @@ export interface ArtifactUsage {
   readonly bytes: number;
 }
 
+/** In ArtifactLimits: no limit at all, whatever the wider ones say. */
+export const UNLIMITED = -1;
+
+/** What an organization or a stack has set for itself; null where what is set more widely holds. */
+export interface ArtifactLimits {
+  readonly ageDays: number | null;
+  readonly filesMax: number | null;
+  readonly bytesMax: number | null;
+  /** An organization's alone. */
+  readonly quotaBytes: number | null;
+}
+
 /** Limits of one kind of place; null for none. Pinned artifacts neither count nor go. */
 export interface ArtifactKeep {
   readonly filesMax: number | null;
@@ -660,7 +672,8 @@ export interface ArtifactKeep {
 export interface ArtifactStore {
   /**
    * Adds all or none: the rows are the commit point of bytes stored before. A name that is there already at
-   * the same place gets its next version. `quotaBytes` bounds the organization's total, granted uploads included.
+   * the same place gets its next version. `quotaBytes` bounds the organization's total, granted uploads included,
+   * unless the organization has a quota of its own.
    */
   createArtifacts(input: {
     organization: string;
@@ -670,7 +683,7 @@ export interface ArtifactStore {
     nowMs: number;
   }): Promise<
     | { kind: "created"; versions: readonly number[] }
-    | { kind: "over_quota"; usedBytes: number }
+    | { kind: "over_quota"; usedBytes: number; quotaBytes: number }
     | { kind: "no_organization" }
     | { kind: "no_stack" }
     | { kind: "no_update" }
@@ -698,14 +711,27 @@ export interface ArtifactStore {
   }): Promise<{ kind: "deleted"; blobKey: string } | { kind: "pinned" } | { kind: "absent" }>;
   /** Of the organization, or of one stack in it. */
   findArtifactUsage(organization: string, stackId: string | null): Promise<ArtifactUsage>;
+  /** All null where nothing was set. */
+  findArtifactLimits(
+    organization: string,
+    stackId: string | null,
+  ): Promise<{ readonly ofOrganization: ArtifactLimits; readonly ofStack: ArtifactLimits }>;
+  /** Replaces those of the organization, or of one stack in it. */
+  setArtifactLimits(
+    input: { organization: string; stackId: string | null; limits: ArtifactLimits } & Audited,
+  ): Promise<"set" | "no_organization" | "no_stack">;
+  /** Whether any organization or stack has limits of its own. */
+  hasArtifactLimits(): Promise<boolean>;
   /** Removes uploads that were granted until before `beforeMs` and never confirmed; gives their blobs. */
   removePendingArtifacts(input: { beforeMs: number; limit: number; dryRun: boolean }): Promise<string[]>;
   /**
    * Removes what is neither pinned nor kept, oldest first; gives the blobs of up to `limit`. Call it until it
-   * gives none.
+   * gives none. A stack's or an organization's own limits go before those given here, a stack's age before its
+   * organization's.
    */
   removeOldArtifacts(input: {
-    createdBeforeMs: number | null;
+    nowMs: number;
+    ageDays: number | null;
     perStack: ArtifactKeep;
     perOrganization: ArtifactKeep;
     limit: number;

@@ -87,7 +87,7 @@ const LAYERS: readonly { name: string; pattern: RegExp; mayImport: readonly stri
   { name: "main", pattern: /^server\/(launch|main|start|serve|engine|storage|move)\.ts/, mayImport: ["*"] },
 ];
 const CONTRACTS: readonly (readonly [RegExp, string])[] = [
-  [/^db-adapters\/(contract|rules|vocabulary)\.ts$/, "database contract"],
+  [/^db-adapters\/(contract|rules|artifact-rules|vocabulary)\.ts$/, "database contract"],
   [/^storage-adapters\/(contract|keys)\.ts$/, "files contract"],
 ];
 /** Packages that only these layers may know. */

@@ -348,6 +348,29 @@ export const artifact_usage = pgTable(
   ],
 );
 
+/** What an organization (`o:<id>`) or a stack (`s:<id>`) set for itself; null falls back, -1 is no limit. */
+export const artifact_limit = pgTable(
+  "artifact_limit",
+  {
+    scope: text().primaryKey(),
+    organization_id: text()
+      .notNull()
+      .references(() => organization.id, { onDelete: "cascade" }),
+    stack_id: text().references(() => stack.id, { onDelete: "cascade" }),
+    age_days: big(),
+    files_max: big(),
+    bytes_max: big(),
+    quota_bytes: big(),
+  },
+  (t) => [
+    index("artifact_limit_organization").on(t.organization_id),
+    index("artifact_limit_stack").on(t.stack_id).where(sql`stack_id is not null`),
+    index("artifact_limit_age").on(t.age_days).where(sql`age_days >= 0`),
+    index("artifact_limit_files").on(t.files_max).where(sql`files_max >= 0`),
+    index("artifact_limit_bytes").on(t.bytes_max).where(sql`bytes_max >= 0`),
+  ],
+);
+
 export const setting = pgTable("setting", {
   key: text().primaryKey(),
   value: text().notNull(),

@@ -12,6 +12,7 @@ export type InputRow = typeof schema.update_input.$inferSelect;
 export type StateRow = typeof schema.state_version.$inferSelect;
 export type GcRunRow = typeof schema.gc_run.$inferSelect;
 export type ArtifactRow = typeof schema.artifact.$inferSelect;
+export type ArtifactLimitRow = typeof schema.artifact_limit.$inferSelect;
 export type ArtifactUsageRow = typeof schema.artifact_usage.$inferSelect;
 export type AuditRow = typeof schema.audit_event.$inferSelect;
 

@@ -338,6 +338,29 @@ export const artifact_usage = sqliteTable(
   ],
 );
 
+/** What an organization (`o:<id>`) or a stack (`s:<id>`) set for itself; null falls back, -1 is no limit. */
+export const artifact_limit = sqliteTable(
+  "artifact_limit",
+  {
+    scope: text().primaryKey(),
+    organization_id: text()
+      .notNull()
+      .references(() => organization.id, { onDelete: "cascade" }),
+    stack_id: text().references(() => stack.id, { onDelete: "cascade" }),
+    age_days: integer(),
+    files_max: integer(),
+    bytes_max: integer(),
+    quota_bytes: integer(),
+  },
+  (t) => [
+    index("artifact_limit_organization").on(t.organization_id),
+    index("artifact_limit_stack").on(t.stack_id).where(sql`stack_id is not null`),
+    index("artifact_limit_age").on(t.age_days).where(sql`age_days >= 0`),
+    index("artifact_limit_files").on(t.files_max).where(sql`files_max >= 0`),
+    index("artifact_limit_bytes").on(t.bytes_max).where(sql`bytes_max >= 0`),
+  ],
+);
+
 export const setting = sqliteTable("setting", {
   key: text().primaryKey(),
   value: text().notNull(),

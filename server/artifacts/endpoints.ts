@@ -15,10 +15,12 @@ import {
   listArtifacts,
 } from "../services/artifacts.ts";
 import { noteDirectDownload } from "../services/artifacts-downloads.ts";
+import { findLimits } from "../services/artifacts-limits.ts";
 import { downloadLink } from "../services/artifacts-links.ts";
 import { beginUpload, commitFiles, dropFiles, receiveFile } from "../services/artifacts-uploads.ts";
 import { baseUrlOf } from "./base-url.ts";
 import { expectedOf } from "./digests.ts";
+import { limitEndpoints } from "./limit-endpoints.ts";
 import { receiveForm } from "./multer-storage.ts";
 import { sendArtifact } from "./send.ts";
 import { uploadEndpoints } from "./upload-endpoints.ts";
@@ -37,6 +39,7 @@ import {
   UploadQuery,
   UsageView,
   uploadOf,
+  usageViewOf,
   viewOf,
 } from "./view.ts";
 
@@ -158,8 +161,12 @@ export const artifactEndpoints: readonly Endpoint[] = [
     status: 200,
     response: UsageView,
     errors: ["STACK_NOT_FOUND"],
-    handle: (ctx, access, { query }) => artifactUsage(ctx, access, query),
+    handle: async (ctx, access, { query }) => {
+      const { inForce } = await findLimits(ctx, access, query);
+      return usageViewOf(await artifactUsage(ctx, access, query), inForce);
+    },
   }),
+  ...limitEndpoints,
   ...uploadEndpoints,
   download("head"),
   download("get"),

@@ -2,7 +2,7 @@
 import type { Request, Response } from "express";
 import type { Artifact } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
-import { freeBytes } from "../crypto/memory.ts";
+import { sendChunks } from "../http/chunks.ts";
 import { readArtifact } from "../services/artifacts.ts";
 import { contentDisposition, mayShowInline } from "../services/artifacts-names.ts";
 import type { Actor } from "../services/audit.ts";
@@ -56,43 +56,6 @@ export async function sendArtifact(
   // The first chunk before the head: what can't be read is an error and no download that breaks off.
   const first = await chunks.next();
   await sendChunks(res, first, chunks);
-}
-
-/** Opens the next chunk while the one before is on its way; whoever has gone ends it. */
-async function sendChunks(
-  res: Response,
-  first: IteratorResult<Uint8Array>,
-  rest: AsyncIterator<Uint8Array>,
-): Promise<void> {
-  try {
-    let sending: Promise<void> = Promise.resolve();
-    for (let next = first; next.done !== true; next = await rest.next()) {
-      await sending;
-      if (res.destroyed) return;
-      sending = sendChunk(res, next.value);
-    }
-    await sending;
-    res.end();
-  } catch (error) {
-    if (!res.headersSent) throw error;
-    res.destroy(); // a download that breaks off says that it wasn't all
-    throw error;
-  } finally {
-    await rest.return?.();
-  }
-}
-
-/** Until it was handed to the network, or nobody is there to take it. */
-function sendChunk(res: Response, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve) => {
-    const gone = () => resolve();
-    res.once("close", gone);
-    res.write(chunk, (error) => {
-      res.off("close", gone);
-      if (!error) freeBytes(chunk);
-      resolve();
-    });
-  });
 }
 
 function setHeaders(res: Response, { name, sha256 }: Artifact, etag: string, isInline: boolean): void {

@@ -1,8 +1,15 @@
 /** Artifacts on the wire, and what requests about them look like. */
 import { z } from "zod";
-import type { Artifact, ArtifactFilter } from "../../db-adapters/contract.ts";
+import {
+  type Artifact,
+  type ArtifactFilter,
+  type ArtifactLimits,
+  type ArtifactUsage,
+  UNLIMITED,
+} from "../../db-adapters/contract.ts";
 import { Id, isoTime, OwnerName, Time, UpdateId } from "../admin/fields.ts";
 import { isProjectName, isStackName } from "../rules/names.ts";
+import type { LimitsInForce } from "../services/artifacts-limits.ts";
 import { ARTIFACT_KINDS } from "../services/artifacts-names.ts";
 
 export const ARTIFACTS_PATH = "/api/artifacts/:org";
@@ -141,9 +148,71 @@ export const LinkView = z
   .strictObject({ url: z.string(), expiresAt: Time, direct: z.boolean() })
   .meta({ id: "ArtifactLink" });
 
+const Limit = z.union([Count.max(Number.MAX_SAFE_INTEGER), z.literal("unlimited")]).nullable();
+const LIMITS = "Of a place itself. Null: what is set for the organization, or for all, holds";
+
+/** Pinned artifacts neither count nor go. */
+export const LimitsBody = z
+  .strictObject({
+    retentionDays: Limit.default(null).meta({ description: "Age at which artifacts are deleted" }),
+    files: Limit.default(null).meta({ description: "Newest that are kept" }),
+    bytes: Limit.default(null).meta({ description: "Size above which the oldest are deleted" }),
+    quotaBytes: Limit.default(null).meta({
+      description: "An organization's: what would exceed it is refused",
+    }),
+  })
+  .meta({ id: "NewArtifactLimits", description: LIMITS });
+
+const InForce = z.strictObject({
+  retentionDays: Count.nullable(),
+  files: Count.nullable(),
+  bytes: Count.nullable(),
+  quotaBytes: Count.nullable(),
+});
+
+export const LimitsView = z
+  .strictObject({
+    own: z.strictObject({ retentionDays: Limit, files: Limit, bytes: Limit, quotaBytes: Limit }),
+    inForce: InForce.meta({ description: "What holds for it; null for no limit" }),
+  })
+  .meta({ id: "ArtifactLimits", description: LIMITS });
+
+export function limitsViewOf({ own, inForce }: LimitsInForce): z.output<typeof LimitsView> {
+  const shown = (limit: number | null) => (limit === UNLIMITED ? "unlimited" : limit);
+  return {
+    own: {
+      ...{ retentionDays: shown(own.ageDays), files: shown(own.filesMax), bytes: shown(own.bytesMax) },
+      quotaBytes: shown(own.quotaBytes),
+    },
+    inForce: inForceOf(inForce),
+  };
+}
+
+function inForceOf(limits: ArtifactLimits): z.output<typeof InForce> {
+  const { ageDays: retentionDays, filesMax: files, bytesMax: bytes, quotaBytes } = limits;
+  return { retentionDays, files, bytes, quotaBytes };
+}
+
+export function limitsOf(body: z.output<typeof LimitsBody>): ArtifactLimits {
+  const asked = (limit: number | "unlimited" | null) => (limit === "unlimited" ? UNLIMITED : limit);
+  return {
+    ...{ ageDays: asked(body.retentionDays), filesMax: asked(body.files), bytesMax: asked(body.bytes) },
+    quotaBytes: asked(body.quotaBytes),
+  };
+}
+
 export const UsageView = z
-  .strictObject({ files: Count, bytes: Count, quotaBytes: Count.nullable() })
+  .strictObject({
+    files: Count,
+    bytes: Count,
+    quotaBytes: Count.nullable(),
+    limits: InForce.meta({ description: "What holds for it; null for no limit" }),
+  })
   .meta({ id: "ArtifactUsage" });
+
+export function usageViewOf(usage: ArtifactUsage, limits: ArtifactLimits): z.output<typeof UsageView> {
+  return { ...usage, quotaBytes: limits.quotaBytes, limits: inForceOf(limits) };
+}
 
 export const ChangeBody = z
   .strictObject({

@@ -41,7 +41,7 @@ export class Scheduler {
     const ctx = this.#ctx;
     const nowMs = ctx.nowMs();
     await this.flushTokenUses();
-    const isLookDue = this.#hasRetention() && nowMs - this.#lastLookMs >= LOOK_EVERY_MS;
+    const isLookDue = nowMs - this.#lastLookMs >= LOOK_EVERY_MS && (await this.#hasRetention());
     if (!ctx.deadlines.isDue(nowMs) && !isLookDue) return;
     // One replica at a time sweeps; another's turn comes when the holder is done, or dead.
     const lock = await ctx.db.tryCronLock("gc");
@@ -64,14 +64,15 @@ export class Scheduler {
     }
   }
 
-  #hasRetention(): boolean {
+  async #hasRetention(): Promise<boolean> {
     const { artifactRetentionDays, eventRetentionDays, versionRetentionDays, versionsKeep } =
       this.#ctx.config;
     return (
       artifactRetentionDays !== null ||
       eventRetentionDays !== null ||
       versionRetentionDays !== null ||
-      versionsKeep !== null
+      versionsKeep !== null ||
+      (await this.#ctx.db.hasArtifactLimits())
     );
   }
 

@@ -1,7 +1,6 @@
 /** Artifacts whose time is over: uploads that nobody confirmed, and what retention doesn't keep. */
 import type { Context } from "../context.ts";
 
-const DAY_MS = 86_400_000;
 /** Each takes its blob along: the steps are short, and the file store's answers are rest enough. */
 const BATCH = 100;
 const BATCHES_MAX = 1_000;
@@ -12,9 +11,9 @@ export async function sweepArtifacts(ctx: Context, nowMs: number, dryRun: boolea
   const pending = await drain(ctx, dryRun, () =>
     db.removePendingArtifacts({ beforeMs: nowMs, limit: BATCH, dryRun }),
   );
-  const days = config.artifactRetentionDays;
   const rules = {
-    createdBeforeMs: days === null ? null : nowMs - days * DAY_MS,
+    nowMs,
+    ageDays: config.artifactRetentionDays,
     perStack: { filesMax: config.artifactsKeepPerStack, bytesMax: config.artifactBytesPerStack },
     perOrganization: {
       filesMax: config.artifactsKeepPerOrganization,

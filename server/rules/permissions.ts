@@ -3,6 +3,8 @@ import type { Role } from "../../db-adapters/contract.ts";
 
 export type Permission =
   | "organization:read"
+  /** What holds for everybody in it, such as how long artifacts are kept. */
+  | "organization:write"
   | "stack:read"
   /** Dry runs and encryption: they change nothing that anybody else sees. */
   | "stack:preview"
@@ -21,7 +23,7 @@ const MEMBER: readonly Permission[] = [
   "artifact:write",
   "artifact:delete",
 ];
-const ADMIN: readonly Permission[] = [...MEMBER, "stack:delete"];
+const ADMIN: readonly Permission[] = [...MEMBER, "stack:delete", "organization:write"];
 
 const PERMISSIONS: Readonly<Record<Role, ReadonlySet<Permission>>> = {
   viewer: new Set(VIEWER),

@@ -3,6 +3,7 @@
  * its checksum says leaves nothing; a crash in between leaves a blob that no row names, which the sweep deletes.
  */
 import { createHash, type Hash, randomBytes } from "node:crypto";
+import { limitOf } from "../../db-adapters/artifact-rules.ts";
 import type { Artifact, NewArtifact } from "../../db-adapters/contract.ts";
 import { formOf, newArtifactKey, putArtifact } from "../blobs/artifacts.ts";
 import type { Context } from "../context.ts";
@@ -86,13 +87,19 @@ function overQuota(quotaBytes: number, usedBytes: number): AppError {
 }
 
 /** How large an upload may be that begins now. @throws AppError ARTIFACT_QUOTA | BODY_TOO_LARGE */
-async function roomFor(ctx: Context, organization: string, announcedBytes: number): Promise<number> {
-  const { artifactBytesMax, artifactQuotaBytes: quotaBytes } = ctx.config;
+async function roomFor(
+  ctx: Context,
+  organization: string,
+  announcedBytes: number,
+): Promise<{ roomBytes: number; quotaBytes: number | null }> {
+  const { artifactBytesMax, artifactQuotaBytes } = ctx.config;
   if (announcedBytes > artifactBytesMax) throw tooLarge(artifactBytesMax);
-  if (quotaBytes === null) return artifactBytesMax;
+  const { ofOrganization } = await ctx.db.findArtifactLimits(organization, null);
+  const quotaBytes = limitOf(ofOrganization.quotaBytes, artifactQuotaBytes);
+  if (quotaBytes === null) return { roomBytes: artifactBytesMax, quotaBytes };
   const used = await ctx.db.findArtifactUsage(organization, null);
   if (used.bytes + announcedBytes > quotaBytes) throw overQuota(quotaBytes, used.bytes);
-  return Math.min(artifactBytesMax, quotaBytes - used.bytes);
+  return { roomBytes: Math.min(artifactBytesMax, quotaBytes - used.bytes), quotaBytes };
 }
 
 /** Counts and hashes plain bytes as they pass; throws at their end unless they are what was expected. */
@@ -139,12 +146,12 @@ export async function receiveFile(
 ): Promise<ReceivedFile> {
   const name = requireName(file.name);
   const announcedBytes = file.expected.sizeBytes ?? 0;
-  const roomBytes = await roomFor(ctx, access.organization, announcedBytes);
-  const { artifactBytesMax, artifactQuotaBytes } = ctx.config;
+  const { roomBytes, quotaBytes } = await roomFor(ctx, access.organization, announcedBytes);
+  const { artifactBytesMax } = ctx.config;
   const tally = new Tally(file.expected, (sizeBytes) => {
     if (sizeBytes <= roomBytes) return null;
-    if (sizeBytes > artifactBytesMax || artifactQuotaBytes === null) return tooLarge(artifactBytesMax);
-    return overQuota(artifactQuotaBytes, artifactQuotaBytes - roomBytes);
+    if (sizeBytes > artifactBytesMax || quotaBytes === null) return tooLarge(artifactBytesMax);
+    return overQuota(quotaBytes, quotaBytes - roomBytes);
   });
   const blobKey = newArtifactKey(facts.place.ownerId);
   const maxBytes = file.expected.sizeBytes ?? roomBytes;
@@ -176,7 +183,7 @@ export async function commitFiles(
     if (error instanceof AppError) await dropFiles(ctx, files);
     throw error;
   }
-  noteRetention(ctx);
+  await noteRetention(ctx, access.organization, facts.place.stackId);
   return Promise.all(rows.map((row) => getArtifact(ctx, access, row.id)));
 }
 
@@ -211,7 +218,7 @@ async function createRows(
     case "created":
       return;
     case "over_quota":
-      throw overQuota(quotaBytes ?? 0, outcome.usedBytes);
+      throw overQuota(outcome.quotaBytes, outcome.usedBytes);
     case "no_organization":
       throw new AppError("ORGANIZATION_NOT_FOUND");
     case "no_stack":
@@ -275,6 +282,6 @@ export async function confirmUpload(ctx: Context, access: OrganizationAccess, id
   const { organization } = access;
   const outcome = await ctx.db.confirmArtifact({ organization, id, isSealed: form === "sealed" });
   if (outcome === "absent") throw new AppError("ARTIFACT_NOT_FOUND", { artifactId: id });
-  noteRetention(ctx);
+  await noteRetention(ctx, organization, artifact.stackId);
   return getArtifact(ctx, access, id);
 }

@@ -1,5 +1,11 @@
 /** Artifacts: find, list, label, pin, delete, and what they take up. */
-import type { Artifact, ArtifactFilter, ArtifactPlace, PageRequest } from "../../db-adapters/contract.ts";
+import type {
+  Artifact,
+  ArtifactFilter,
+  ArtifactPlace,
+  ArtifactUsage,
+  PageRequest,
+} from "../../db-adapters/contract.ts";
 import { openArtifact } from "../blobs/artifacts.ts";
 import type { Context } from "../context.ts";
 import { AppError } from "../errors.ts";
@@ -122,7 +128,7 @@ export async function changeArtifact(
   if (change.isPinned !== undefined && change.isPinned !== artifact.isPinned) {
     const action = change.isPinned ? "artifact.pin" : "artifact.unpin";
     await audit(ctx, access.principal, action, access.organization, targetOf(artifact));
-    if (!change.isPinned) noteRetention(ctx);
+    if (!change.isPinned) await noteRetention(ctx, access.organization, artifact.stackId);
   }
   return getArtifact(ctx, access, id);
 }
@@ -145,16 +151,15 @@ export async function deleteArtifact(ctx: Context, access: OrganizationAccess, i
   }
 }
 
-/** Of the organization, or of a stack; `quotaBytes` is the organization's. */
+/** Of the organization, or of a stack. */
 export async function artifactUsage(
   ctx: Context,
   access: OrganizationAccess,
   names: Pick<PlaceNames, "project" | "stack">,
-): Promise<{ files: number; bytes: number; quotaBytes: number | null }> {
+): Promise<ArtifactUsage> {
   const ofStack = names.project !== undefined || names.stack !== undefined || stackLimitOf(access) !== null;
   const stackId = ofStack ? (await resolvePlace(ctx, access, names)).stackId : null;
-  const usage = await ctx.db.findArtifactUsage(access.organization, stackId);
-  return { ...usage, quotaBytes: ctx.config.artifactQuotaBytes };
+  return ctx.db.findArtifactUsage(access.organization, stackId);
 }
 
 /** The plain bytes; a download of what may hold secrets is noted first. */
@@ -171,12 +176,19 @@ export async function readArtifact(
   return bytes;
 }
 
-/** Retention by count and size is due as soon as something was added. */
-export function noteRetention(ctx: Context): void {
+/** Retention is due as soon as something was added, or limits were changed. */
+export async function noteRetention(
+  ctx: Context,
+  organization: string,
+  stackId: string | null,
+): Promise<void> {
   const { config } = ctx;
+  const { ofOrganization, ofStack } = await ctx.db.findArtifactLimits(organization, stackId);
   const limits = [
     ...[config.artifactsKeepPerStack, config.artifactBytesPerStack],
     ...[config.artifactsKeepPerOrganization, config.artifactBytesPerOrganization],
+    ...[ofOrganization.ageDays, ofOrganization.filesMax, ofOrganization.bytesMax],
+    ...[ofStack.ageDays, ofStack.filesMax, ofStack.bytesMax],
   ];
   if (limits.some((limit) => limit !== null)) ctx.deadlines.note(ctx.nowMs());
 }

@@ -1,6 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { StackClient, send } from "../support/client.ts";
-import { API, blobKeys, COMMIT, fileStores, list, random, startOver, stored } from "./support.ts";
+import { ADMIN_TOKEN, ORG } from "../support/server.ts";
+import {
+  API,
+  blobKeys,
+  COMMIT,
+  fileStores,
+  list,
+  machine,
+  put,
+  random,
+  startOver,
+  stored,
+} from "./support.ts";
 
 const DAY = 86_400_000;
 
@@ -53,6 +65,49 @@ describe.each(fileStores())("artifact retention on $label", (store) => {
     await server.scheduler.tick();
     expect(await names()).toEqual(["c1", "c2", "c3", "c4", "s0"]);
     expect(await blobKeys(server)).toHaveLength(5);
+  });
+
+  it("goes by what an organization or a stack has set for itself", async () => {
+    const { server, clock, names } = await start({ STATEHOUSE_ARTIFACT_RETENTION_DAYS: "30" });
+    await new StackClient(server, "web", "dev").init();
+    const query = "project=web&stack=dev";
+    const set = (of: string, body: unknown, token = ADMIN_TOKEN) =>
+      send(server, "PUT", `${API}/limits${of}`, body, { token });
+    const unset = { retentionDays: null, files: null, bytes: null, quotaBytes: null };
+    const inForce = { ...unset, retentionDays: 30 };
+    expect((await send(server, "GET", `${API}/limits`)).body).toEqual({ own: unset, inForce });
+    const member = await machine(server, { role: "member" });
+    expect(await set("", { files: 1 }, member)).toMatchObject({ status: 403 });
+    expect(await set(`?${query}`, { quotaBytes: 1 })).toMatchObject({ status: 400 });
+    expect(await set("?project=web&stack=none", {})).toMatchObject({ status: 404 });
+
+    expect((await set(`?${query}`, { files: 2, retentionDays: "unlimited" })).body).toEqual({
+      own: { ...unset, files: 2, retentionDays: "unlimited" },
+      inForce: { ...unset, files: 2 },
+    });
+    for (const name of ["s1", "s2", "s3"]) {
+      await stored(server, name, random(9), { query });
+      clock.nowMs += 1;
+    }
+    await stored(server, "c1", random(9));
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["c1", "s2", "s3"]);
+    expect((await send(server, "GET", `${API}/usage?${query}`)).body).toMatchObject({
+      files: 2,
+      limits: { ...unset, files: 2 },
+    });
+    clock.nowMs += 40 * DAY;
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["s2", "s3"]);
+
+    await set("", { quotaBytes: 20 });
+    expect(await put(server, "more", random(9))).toMatchObject({ status: 413 });
+    await set("", { quotaBytes: "unlimited", bytes: 9 });
+    await server.scheduler.tick();
+    expect(await names()).toEqual(["s3"]);
+    const { items } = (await send(server, "GET", "/api/admin/v1/audit-events?limit=50")).body;
+    const changes = items.filter((it: { action: string }) => it.action === "artifact.limits");
+    expect(changes.map((it: { target: string }) => it.target)).toEqual([ORG, ORG, "web/dev"]);
   });
 
   it("takes along what belongs to an update or a stack that is removed, except what is pinned", async () => {

@@ -130,6 +130,7 @@ describe.each(fileStores())("artifact uploads on $label", (store) => {
       files: 3,
       bytes: 900_000,
       quotaBytes: 1_000_000,
+      limits: { retentionDays: null, files: null, bytes: null, quotaBytes: 1_000_000 },
     });
     const metrics = (await send(server, "GET", "/metrics")).text;
     expect(metrics).toContain("statehouse_artifact_bytes 900000");

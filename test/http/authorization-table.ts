@@ -36,6 +36,7 @@ export type Needs =
   | "stack:decrypt"
   | "stack:write"
   | "stack:delete"
+  | "organization:write"
   | "artifact:read"
   | "artifact:write"
   | "artifact:delete"
@@ -75,6 +76,7 @@ export const OUTCOMES: Readonly<Record<Needs, Readonly<Record<Caller, Outcome>>>
   "stack:decrypt": MEMBERS,
   "stack:write": MEMBERS,
   "stack:delete": ADMINS,
+  "organization:write": ADMINS,
   "artifact:read": ANYBODY_INSIDE,
   "artifact:write": MEMBERS,
   "artifact:delete": MEMBERS,
@@ -222,6 +224,8 @@ export const CASES: Readonly<Record<string, Case>> = {
   [`POST ${F}`]: { needs: "artifact:write", query: "?commit=0123abc", body: {}, reached: 400 },
   [`PUT ${F}`]: { needs: "artifact:write", query: "?commit=0123abc&name=a.txt", body: "bytes" },
   [`GET ${F}/usage`]: { needs: "artifact:read" },
+  [`GET ${F}/limits`]: { needs: "artifact:read" },
+  [`PUT ${F}/limits`]: { needs: "organization:write", body: {} },
   [`POST ${F}/uploads`]: {
     needs: "artifact:write",
     body: { commit: "0123abc", name: "a", size: 1, sha256: "0".repeat(64) },

@@ -1,7 +1,14 @@
-import { excessOf, placeOf } from "../../artifact-rules.ts";
-import type { Artifact, ArtifactFilter, ArtifactKeep, NewArtifact } from "../../contract.ts";
-import type { ArtifactRow, ArtifactUsageRow } from "../rows.ts";
+import { excessOf, keepOf, limitOf, limitsOf, placeOf } from "../../artifact-rules.ts";
+import {
+  type Artifact,
+  type ArtifactFilter,
+  type ArtifactKeep,
+  type NewArtifact,
+  UNLIMITED,
+} from "../../contract.ts";
+import type { ArtifactLimitRow, ArtifactRow, ArtifactUsageRow } from "../rows.ts";
 import type { Sql, Transaction, Value } from "../sql.ts";
+import { auditValues, INSERT_AUDIT } from "./audit.ts";
 import type { StepsOf } from "./types.ts";
 
 /** Above every id: pages that descend begin here. */
@@ -9,6 +16,9 @@ const PAST_ALL_IDS = "\u{10ffff}";
 const LOOSE = "pinned = 0 and pending_until_ms is null";
 /** Places over a limit that one step looks at. */
 const SCOPES_A_STEP = 20;
+const DAY_MS = 86_400_000;
+
+type ScopeKind = "stack" | "organization";
 
 type ViewRow = ArtifactRow & {
   readonly organization: string;
@@ -116,25 +126,56 @@ function wheresOf(filter: ArtifactFilter, values: Value[]): string {
   return wheres.join(" ");
 }
 
-async function findExcess(
-  sql: Sql,
-  kind: "stack" | "organization",
-  keep: ArtifactKeep,
-  limit: number,
-): Promise<Removed[]> {
-  if (keep.filesMax === null && keep.bytesMax === null) return [];
-  const scopes = await sql.all<ArtifactUsageRow>(
-    `(select * from artifact_usage where kind = $1 and loose_files > $2::bigint limit ${SCOPES_A_STEP})
-     union (select * from artifact_usage where kind = $1 and loose_bytes > $3::bigint limit ${SCOPES_A_STEP})`,
-    ...[kind, keep.filesMax, keep.bytesMax],
+/** Older than what holds for its stack, its organization or everybody; only what is past the shortest is looked at. */
+function findAged(sql: Sql, nowMs: number, ageDays: number | null, limit: number): Promise<Removed[]> {
+  const held = "coalesce(s.age_days, o.age_days, $2::bigint)";
+  return sql.all<Removed>(
+    `select a.id, a.blob_key, a.size_bytes from artifact a
+     left join artifact_limit s on s.scope = 's:' || a.stack_id
+     left join artifact_limit o on o.scope = 'o:' || a.organization_id
+     where a.pinned = 0 and a.pending_until_ms is null
+       and a.created_ms < $1::bigint - ${DAY_MS} * least(nullif($2::bigint, ${UNLIMITED}),
+         (select min(age_days) from artifact_limit where age_days >= 0))
+       and ${held} >= 0 and a.created_ms < $1::bigint - ${held} * ${DAY_MS}
+     order by a.created_ms limit $3`,
+    ...[nowMs, ageDays ?? UNLIMITED, limit],
   );
+}
+
+type LimitedUsage = ArtifactUsageRow & Pick<ArtifactLimitRow, "files_max" | "bytes_max">;
+
+/** Places with more files or bytes than hold for them, their own limits first. */
+function findOver(
+  sql: Sql,
+  kind: ScopeKind,
+  what: "files" | "bytes",
+  max: number | null,
+): Promise<LimitedUsage[]> {
+  return sql.all<LimitedUsage>(
+    `(select u.*, l.files_max, l.bytes_max from artifact_limit l join artifact_usage u on u.scope = l.scope
+       where u.kind = $1 and l.${what}_max >= 0 and u.loose_${what} > l.${what}_max limit ${SCOPES_A_STEP})
+     union all
+     (select u.*, l.files_max, l.bytes_max from artifact_usage u left join artifact_limit l on l.scope = u.scope
+       where u.kind = $1 and u.loose_${what} > $2::bigint and l.${what}_max is null limit ${SCOPES_A_STEP})`,
+    ...[kind, max],
+  );
+}
+
+async function findExcess(sql: Sql, kind: ScopeKind, keep: ArtifactKeep, limit: number): Promise<Removed[]> {
+  const over = [
+    ...(await findOver(sql, kind, "files", keep.filesMax)),
+    ...(await findOver(sql, kind, "bytes", keep.bytesMax)),
+  ];
+  const scopes = new Map(over.map((it) => [it.scope, it]));
   const excess: Removed[] = [];
-  for (const usage of scopes) {
+  for (const usage of scopes.values()) {
     const rows = await sql.all<Removed>(
       `select id, blob_key, size_bytes from artifact where ${kind}_id = $1 and ${LOOSE} order by id limit $2`,
       ...[usage.scope.slice(2), limit],
     );
-    excess.push(...excessOf(rows, { files: usage.loose_files, bytes: usage.loose_bytes }, keep));
+    excess.push(
+      ...excessOf(rows, { files: usage.loose_files, bytes: usage.loose_bytes }, keepOf(usage, keep)),
+    );
   }
   return excess;
 }
@@ -163,6 +204,9 @@ export function artifactSteps(
   | "changeArtifact"
   | "deleteArtifact"
   | "findArtifactUsage"
+  | "findArtifactLimits"
+  | "setArtifactLimits"
+  | "hasArtifactLimits"
   | "removePendingArtifacts"
   | "removeOldArtifacts"
 > {
@@ -176,8 +220,13 @@ export function artifactSteps(
         if (problem !== null) return { kind: problem };
         const usedBytes = await lockUsage(tx, organizationId);
         const addedBytes = artifacts.reduce((sum, it) => sum + it.sizeBytes, 0);
-        if (quotaBytes !== null && usedBytes + addedBytes > quotaBytes)
-          return { kind: "over_quota", usedBytes };
+        const own = await tx.get<Pick<ArtifactLimitRow, "quota_bytes">>(
+          "select quota_bytes from artifact_limit where scope = 'o:' || $1::text",
+          organizationId,
+        );
+        const quota = limitOf(own?.quota_bytes ?? null, quotaBytes);
+        if (quota !== null && usedBytes + addedBytes > quota)
+          return { kind: "over_quota", usedBytes, quotaBytes: quota };
         const versions: number[] = [];
         for (const artifact of artifacts)
           versions.push(await insertArtifact(tx, organizationId, artifact, times));
@@ -252,15 +301,53 @@ export function artifactSteps(
       });
     },
 
-    async removeOldArtifacts({ createdBeforeMs, perStack, perOrganization, limit, dryRun }) {
-      const old =
-        createdBeforeMs === null
-          ? []
-          : await sql.all<Removed>(
-              `select id, blob_key, size_bytes from artifact where ${LOOSE} and created_ms < $1
-               order by created_ms limit $2`,
-              ...[createdBeforeMs, limit],
-            );
+    async findArtifactLimits(organization, stackId) {
+      const rows = await sql.all<ArtifactLimitRow>(
+        `select * from artifact_limit where scope = 's:' || $2::text
+           or scope = 'o:' || (select id from organization where name = $1)`,
+        ...[organization, stackId],
+      );
+      return {
+        ofOrganization: limitsOf(rows.find((row) => row.stack_id === null) ?? null),
+        ofStack: limitsOf(rows.find((row) => row.stack_id !== null) ?? null),
+      };
+    },
+
+    setArtifactLimits({ organization, stackId, limits, audit }) {
+      return sql.transaction(async (tx) => {
+        const text = "select id from organization where name = $1 for key share";
+        const organizationId = (await tx.get<{ id: string }>(text, organization))?.id ?? null;
+        if (organizationId === null) return "no_organization";
+        if (stackId !== null) {
+          const stack = `select 1 from stack where id = $1 and organization_id = $2 and deleted_ms is null
+            for key share`;
+          if ((await tx.get(stack, stackId, organizationId)) === null) return "no_stack";
+        }
+        const { ageDays, filesMax, bytesMax, quotaBytes } = limits;
+        await tx.run(
+          `insert into artifact_limit (scope, organization_id, stack_id, age_days, files_max, bytes_max, quota_bytes)
+           values ($1, $2, $3, $4::bigint, $5::bigint, $6::bigint, $7::bigint)
+           on conflict (scope) do update set age_days = excluded.age_days, files_max = excluded.files_max,
+             bytes_max = excluded.bytes_max, quota_bytes = excluded.quota_bytes`,
+          ...[stackId === null ? `o:${organizationId}` : `s:${stackId}`, organizationId, stackId],
+          ...[ageDays, filesMax, bytesMax, quotaBytes],
+        );
+        await tx.run(
+          `delete from artifact_limit where scope = $1 and age_days is null and files_max is null
+             and bytes_max is null and quota_bytes is null`,
+          stackId === null ? `o:${organizationId}` : `s:${stackId}`,
+        );
+        tx.post(INSERT_AUDIT, ...auditValues(audit));
+        return "set";
+      });
+    },
+
+    async hasArtifactLimits() {
+      return (await sql.get("select 1 as found from artifact_limit limit 1")) !== null;
+    },
+
+    async removeOldArtifacts({ nowMs, ageDays, perStack, perOrganization, limit, dryRun }) {
+      const old = await findAged(sql, nowMs, ageDays, limit);
       if (old.length > 0) return remove(sql, old, dryRun);
       const stacks = await findExcess(sql, "stack", perStack, limit);
       const excess =

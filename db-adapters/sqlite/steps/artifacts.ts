@@ -1,7 +1,15 @@
-import { excessOf, placeOf } from "../../artifact-rules.ts";
-import type { Artifact, ArtifactFilter, ArtifactKeep, ArtifactPlace, NewArtifact } from "../../contract.ts";
-import type { ArtifactRow, ArtifactUsageRow } from "../rows.ts";
+import { excessOf, keepOf, limitOf, limitsOf, placeOf } from "../../artifact-rules.ts";
+import {
+  type Artifact,
+  type ArtifactFilter,
+  type ArtifactKeep,
+  type ArtifactPlace,
+  type NewArtifact,
+  UNLIMITED,
+} from "../../contract.ts";
+import type { ArtifactLimitRow, ArtifactRow, ArtifactUsageRow } from "../rows.ts";
 import type { Sql, Value } from "../sql.ts";
+import { insertAudit } from "./audit.ts";
 import { findOrganizationId } from "./organizations.ts";
 import { findStackId, findStackRow } from "./stacks.ts";
 import type { StepsOf } from "./sync.ts";
@@ -11,6 +19,9 @@ const PAST_ALL_IDS = "\u{10ffff}";
 const LOOSE = "pinned = 0 and pending_until_ms is null";
 /** Places over a limit that one step looks at. */
 const SCOPES_A_STEP = 20;
+const DAY_MS = 86_400_000;
+
+type ScopeKind = "stack" | "organization";
 
 type ViewRow = ArtifactRow & {
   readonly organization: string;
@@ -148,28 +159,60 @@ function find(sql: Sql, organization: string, id: string): ArtifactRow | null {
   );
 }
 
-function findExcess(sql: Sql, kind: "stack" | "organization", keep: ArtifactKeep, limit: number): Removed[] {
-  const over = (column: "loose_files" | "loose_bytes", max: number | null) =>
-    max === null
-      ? []
-      : sql.all<ArtifactUsageRow>(
-          `select * from artifact_usage where kind = ? and ${column} > ? limit ${SCOPES_A_STEP}`,
-          kind,
-          max,
-        );
-  const scopes = new Map(
-    [...over("loose_files", keep.filesMax), ...over("loose_bytes", keep.bytesMax)].map((it) => [
-      it.scope,
-      it,
-    ]),
+function limitRowOf(sql: Sql, scope: string): ArtifactLimitRow | null {
+  return sql.get<ArtifactLimitRow>("select * from artifact_limit where scope = ?", scope);
+}
+
+/** Older than what holds for its stack, its organization or everybody; only what is past the shortest is looked at. */
+function findAged(sql: Sql, nowMs: number, ageDays: number | null, limit: number): Removed[] {
+  const shortest = sql.get<{ days: number | null }>(
+    "select min(age_days) as days from artifact_limit where age_days >= 0",
   );
+  const days = [shortest?.days ?? null, ageDays].filter((it) => it !== null);
+  if (days.length === 0) return [];
+  const held = "coalesce(s.age_days, o.age_days, ?)";
+  return sql.all<Removed>(
+    `select a.id, a.blob_key, a.size_bytes from artifact a
+     left join artifact_limit s on s.scope = 's:' || a.stack_id
+     left join artifact_limit o on o.scope = 'o:' || a.organization_id
+     where a.pinned = 0 and a.pending_until_ms is null and a.created_ms < ?
+       and ${held} >= 0 and a.created_ms < ? - ${held} * ${DAY_MS}
+     order by a.created_ms limit ?`,
+    ...[nowMs - Math.min(...days) * DAY_MS, ageDays ?? UNLIMITED, nowMs, ageDays ?? UNLIMITED, limit],
+  );
+}
+
+type LimitedUsage = ArtifactUsageRow & Pick<ArtifactLimitRow, "files_max" | "bytes_max">;
+
+/** Places with more files or bytes than hold for them, their own limits first. */
+function findOver(sql: Sql, kind: ScopeKind, what: "files" | "bytes", max: number | null): LimitedUsage[] {
+  const own = sql.all<LimitedUsage>(
+    `select u.*, l.files_max, l.bytes_max from artifact_limit l cross join artifact_usage u on u.scope = l.scope
+     where u.kind = ? and l.${what}_max >= 0 and u.loose_${what} > l.${what}_max limit ${SCOPES_A_STEP}`,
+    kind,
+  );
+  if (max === null) return own;
+  const others = sql.all<LimitedUsage>(
+    `select u.*, l.files_max, l.bytes_max from artifact_usage u left join artifact_limit l on l.scope = u.scope
+     where u.kind = ? and u.loose_${what} > ? and l.${what}_max is null limit ${SCOPES_A_STEP}`,
+    ...[kind, max],
+  );
+  return [...own, ...others];
+}
+
+function findExcess(sql: Sql, kind: ScopeKind, keep: ArtifactKeep, limit: number): Removed[] {
+  const over = [
+    ...findOver(sql, kind, "files", keep.filesMax),
+    ...findOver(sql, kind, "bytes", keep.bytesMax),
+  ];
+  const scopes = new Map(over.map((it) => [it.scope, it]));
   return [...scopes.values()].flatMap((usage) => {
     const rows = sql.all<Removed>(
       `select id, blob_key, size_bytes from artifact where ${kind}_id = ? and ${LOOSE} order by id limit ?`,
       usage.scope.slice(2),
       limit,
     );
-    return excessOf(rows, { files: usage.loose_files, bytes: usage.loose_bytes }, keep);
+    return excessOf(rows, { files: usage.loose_files, bytes: usage.loose_bytes }, keepOf(usage, keep));
   });
 }
 
@@ -189,6 +232,9 @@ export function artifactSteps(
   | "changeArtifact"
   | "deleteArtifact"
   | "findArtifactUsage"
+  | "findArtifactLimits"
+  | "setArtifactLimits"
+  | "hasArtifactLimits"
   | "removePendingArtifacts"
   | "removeOldArtifacts"
 > {
@@ -202,8 +248,9 @@ export function artifactSteps(
       }
       const usedBytes = usageOf(sql, `o:${organizationId}`)?.bytes ?? 0;
       const addedBytes = artifacts.reduce((sum, it) => sum + it.sizeBytes, 0);
-      if (quotaBytes !== null && usedBytes + addedBytes > quotaBytes)
-        return { kind: "over_quota", usedBytes };
+      const quota = limitOf(limitRowOf(sql, `o:${organizationId}`)?.quota_bytes ?? null, quotaBytes);
+      if (quota !== null && usedBytes + addedBytes > quota)
+        return { kind: "over_quota", usedBytes, quotaBytes: quota };
       const versions = artifacts.map((it) => insertArtifact(sql, organizationId, it, times));
       return { kind: "created", versions };
     },
@@ -268,16 +315,38 @@ export function artifactSteps(
       return remove(sql, rows, dryRun);
     },
 
-    removeOldArtifacts({ createdBeforeMs, perStack, perOrganization, limit, dryRun }) {
-      const old =
-        createdBeforeMs === null
-          ? []
-          : sql.all<Removed>(
-              `select id, blob_key, size_bytes from artifact where ${LOOSE} and created_ms < ?
-               order by created_ms limit ?`,
-              createdBeforeMs,
-              limit,
-            );
+    findArtifactLimits(organization, stackId) {
+      const organizationId = findOrganizationId(sql, organization);
+      return {
+        ofOrganization: limitsOf(organizationId === null ? null : limitRowOf(sql, `o:${organizationId}`)),
+        ofStack: limitsOf(stackId === null ? null : limitRowOf(sql, `s:${stackId}`)),
+      };
+    },
+
+    setArtifactLimits({ organization, stackId, limits, audit }) {
+      const organizationId = findOrganizationId(sql, organization);
+      if (organizationId === null) return "no_organization";
+      if (stackId !== null && findStackRow(sql, stackId)?.organization_id !== organizationId)
+        return "no_stack";
+      const scope = stackId === null ? `o:${organizationId}` : `s:${stackId}`;
+      sql.run("delete from artifact_limit where scope = ?", scope);
+      const { ageDays, filesMax, bytesMax, quotaBytes } = limits;
+      if ([ageDays, filesMax, bytesMax, quotaBytes].some((it) => it !== null)) {
+        sql.insert("artifact_limit", {
+          ...{ scope, organization_id: organizationId, stack_id: stackId },
+          ...{ age_days: ageDays, files_max: filesMax, bytes_max: bytesMax, quota_bytes: quotaBytes },
+        });
+      }
+      insertAudit(sql, audit);
+      return "set";
+    },
+
+    hasArtifactLimits() {
+      return sql.get("select 1 as found from artifact_limit where scope > '' limit 1") !== null;
+    },
+
+    removeOldArtifacts({ nowMs, ageDays, perStack, perOrganization, limit, dryRun }) {
+      const old = findAged(sql, nowMs, ageDays, limit);
       if (old.length > 0) return remove(sql, old, dryRun);
       const stacks = findExcess(sql, "stack", perStack, limit);
       const excess = stacks.length > 0 ? stacks : findExcess(sql, "organization", perOrganization, limit);

@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { Database, NewArtifact } from "../../../db-adapters/contract.ts";
+import {
+  type ArtifactLimits,
+  type Database,
+  type NewArtifact,
+  UNLIMITED,
+} from "../../../db-adapters/contract.ts";
 import { Fixture, type MakeDatabase, NOW_MS, ORG, page, tally, times } from "./support.ts";
 
+const DAY_MS = 86_400_000;
 const NO_KEEP = { filesMax: null, bytesMax: null };
 
 function artifact(id: string, changes: Partial<NewArtifact> = {}): NewArtifact {
@@ -64,6 +70,7 @@ export function describeArtifacts(make: MakeDatabase): void {
       expect(await create([artifact("a1"), artifact("a2")], { quotaBytes: 19 })).toEqual({
         kind: "over_quota",
         usedBytes: 0,
+        quotaBytes: 19,
       });
       expect([await ids(), await usage()]).toEqual([[], { files: 0, bytes: 0 }]);
       expect((await create([artifact("a1", { updateId: "u1" })], { quotaBytes: 10 })).kind).toBe("created");
@@ -146,18 +153,90 @@ export function describeArtifacts(make: MakeDatabase): void {
         await create([artifact(`a${i}`, { isPinned: i === 1, sizeBytes: i * 10 })], { nowMs: NOW_MS + i });
       const remove = (rules: Partial<Parameters<Database["removeOldArtifacts"]>[0]>) =>
         db.removeOldArtifacts({
-          ...{ createdBeforeMs: null, perStack: NO_KEEP, perOrganization: NO_KEEP, limit: 9, dryRun: false },
+          ...{
+            nowMs: NOW_MS,
+            ageDays: null,
+            perStack: NO_KEEP,
+            perOrganization: NO_KEEP,
+            limit: 9,
+            dryRun: false,
+          },
           ...rules,
         });
       expect(await remove({})).toEqual([]);
-      expect(await remove({ createdBeforeMs: NOW_MS + 3, dryRun: true })).toEqual(["artifacts/a2"]);
-      expect(await remove({ createdBeforeMs: NOW_MS + 3 })).toEqual(["artifacts/a2"]);
+      const aged = { nowMs: NOW_MS + 3 + 2 * DAY_MS, ageDays: 2 };
+      expect(await remove({ ...aged, dryRun: true })).toEqual(["artifacts/a2"]);
+      expect(await remove(aged)).toEqual(["artifacts/a2"]);
       expect(await remove({ perStack: { filesMax: 2, bytesMax: null } })).toEqual(["artifacts/a3"]);
       expect(await remove({ perStack: { filesMax: 2, bytesMax: null } })).toEqual([]);
       expect(await remove({ perOrganization: { filesMax: null, bytesMax: 50 } })).toEqual(["artifacts/a4"]);
       await db.changeArtifact({ organization: ORG, id: "a5", isPinned: true });
       expect(await remove({ perOrganization: { filesMax: 0, bytesMax: 0 } })).toEqual([]);
       expect(await ids()).toEqual(["a5", "a1"]);
+    });
+
+    it("go by what their stack or their organization has set, before what is set for all", async () => {
+      const { fixture, db, create, ids } = await withArtifacts(make);
+      await fixture.createStack("other");
+      const unset = { ageDays: null, filesMax: null, bytesMax: null, quotaBytes: null };
+      const set = (stackId: string | null, limits: Partial<ArtifactLimits>) =>
+        db.setArtifactLimits({ organization: ORG, stackId, limits: { ...unset, ...limits } });
+      const remove = async (rules: Partial<Parameters<Database["removeOldArtifacts"]>[0]>) =>
+        (
+          await db.removeOldArtifacts({
+            ...{ nowMs: NOW_MS, ageDays: null, perStack: NO_KEEP, perOrganization: NO_KEEP },
+            ...{ limit: 9, dryRun: true, ...rules },
+          })
+        ).sort();
+      expect(await db.hasArtifactLimits()).toBe(false);
+      expect([await set("none", {}), await set("s-dev", { ageDays: 3 })]).toEqual(["no_stack", "set"]);
+      expect(await db.findArtifactLimits(ORG, "s-dev")).toEqual({
+        ofOrganization: unset,
+        ofStack: { ...unset, ageDays: 3 },
+      });
+      expect(await db.findArtifactLimits("other", null)).toMatchObject({ ofOrganization: unset });
+      expect(await db.hasArtifactLimits()).toBe(true);
+      for (const i of [1, 2, 3])
+        await create([artifact(`d${i}`), artifact(`o${i}`, { stackId: "s-other" })], { nowMs: NOW_MS + i });
+      await create([artifact("c1", { stackId: null, commit: "abc" })]);
+
+      const at = (days: number, ageDays: number | null) =>
+        remove({ nowMs: NOW_MS + 100 + days * DAY_MS, ageDays });
+      expect(await at(2, null)).toEqual([]);
+      expect(await at(3, null)).toEqual(["artifacts/d1", "artifacts/d2", "artifacts/d3"]);
+      expect(await at(1, 1)).toEqual(["artifacts/c1", "artifacts/o1", "artifacts/o2", "artifacts/o3"]);
+      await set(null, { ageDays: 2 });
+      expect(await at(2, 9)).toEqual(["artifacts/c1", "artifacts/o1", "artifacts/o2", "artifacts/o3"]);
+      await set(null, { ageDays: UNLIMITED });
+      expect(await at(99, 9)).toEqual(["artifacts/d1", "artifacts/d2", "artifacts/d3"]);
+
+      const perStack = { filesMax: 2, bytesMax: null };
+      expect(await remove({ perStack })).toEqual(["artifacts/d1", "artifacts/o1"]);
+      await set("s-dev", { filesMax: UNLIMITED });
+      expect(await remove({ perStack })).toEqual(["artifacts/o1"]);
+      await set("s-dev", { bytesMax: 10 });
+      expect(await remove({})).toEqual(["artifacts/d1", "artifacts/d2"]);
+      expect(await remove({ perStack })).toEqual(["artifacts/d1", "artifacts/d2", "artifacts/o1"]);
+      await set("s-dev", {});
+      await set(null, { filesMax: 5 });
+      expect(await remove({ perOrganization: { filesMax: 1, bytesMax: null } })).toHaveLength(2);
+
+      await set(null, { quotaBytes: 75 });
+      const more = (id: string, quotaBytes: number) => create([artifact(id)], { quotaBytes });
+      expect(await more("x", 1000)).toEqual({ kind: "over_quota", usedBytes: 70, quotaBytes: 75 });
+      await set(null, { quotaBytes: UNLIMITED });
+      expect((await more("x", 1)).kind).toBe("created");
+      await set(null, {});
+      expect([await db.hasArtifactLimits(), (await ids()).length]).toEqual([false, 8]);
+    });
+
+    it("lose their stack's limits with it", async () => {
+      const { db } = await withArtifacts(make);
+      const limits = { ageDays: 1, filesMax: null, bytesMax: null, quotaBytes: null };
+      await db.setArtifactLimits({ organization: ORG, stackId: "s-dev", limits });
+      await db.deleteStack({ stackId: "s-dev", force: true, nowMs: NOW_MS });
+      for (let i = 0; i < 20 && !(await db.purgeDeletedStack("s-dev", 1)).done; i++);
+      expect(await db.hasArtifactLimits()).toBe(false);
     });
 
     it("go with their update, their stack and their organization, except pinned ones", async () => {
