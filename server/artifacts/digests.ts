@@ -1,7 +1,7 @@
 /** Checksums of a body as clients send them. */
 import type { IncomingHttpHeaders } from "node:http";
 import { AppError } from "../errors.ts";
-import type { Expected } from "../services/artifacts-uploads.ts";
+import type { Expected } from "../services/artifacts-tally.ts";
 
 function hexOf(header: string, base64: string, bytes: number): string {
   const digest = Buffer.from(base64, "base64");

@@ -130,8 +130,44 @@ export const NewUpload = z
     kind: Kind.default("other"),
     labels: Labels.default({}),
     pinned: z.boolean().default(false),
+    inParts: z
+      .boolean()
+      .default(false)
+      .meta({ description: "The bytes come in parts, over up to 12 hours, and need no link" }),
   })
   .meta({ id: "NewArtifactUpload" });
+
+export const PartParams = z.strictObject({
+  org: OwnerName,
+  id: Id,
+  number: z.coerce.number().int().min(1).max(999_999),
+});
+
+export const UploadView = z
+  .strictObject({
+    id: z.string(),
+    size: Count,
+    partBytes: Count.meta({ description: "Of every part but the last" }),
+    parts: z.array(Count).meta({ description: "Numbers, from 1, of the parts that are there" }),
+    expiresAt: Time,
+  })
+  .meta({ id: "PendingArtifactUpload" });
+
+export const PartLinkBody = z.strictObject({ sha256: Sha256 }).meta({ id: "NewArtifactPart" });
+
+export const PartLinkView = z
+  .strictObject({
+    link: z
+      .strictObject({
+        method: z.literal("PUT"),
+        url: z.string(),
+        headers: z.record(z.string(), z.string()).meta({ description: "To be sent as they are" }),
+        expiresAt: Time,
+      })
+      .nullable()
+      .meta({ description: "Into the bucket itself; null: PUT the part to this server" }),
+  })
+  .meta({ id: "ArtifactPartLink" });
 
 export const UploadGrantView = z
   .strictObject({

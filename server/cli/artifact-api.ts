@@ -21,10 +21,17 @@ export class ArtifactFailure extends Error {
   override readonly name = "ArtifactFailure";
   readonly exitCode: number;
   readonly mayPass: boolean;
-  constructor(message: string, exitCode: number, options: { mayPass?: boolean; cause?: unknown } = {}) {
+  /** Of the answer; null when there was none. */
+  readonly status: number | null;
+  constructor(
+    message: string,
+    exitCode: number,
+    options: { mayPass?: boolean; cause?: unknown; status?: number } = {},
+  ) {
     super(message, { cause: options.cause });
     this.exitCode = exitCode;
     this.mayPass = options.mayPass ?? false;
+    this.status = options.status ?? null;
   }
 }
 
@@ -133,7 +140,7 @@ async function refusal({ url }: Access, response: Response): Promise<ArtifactFai
   const text = await response.text().catch(() => "");
   const said = /"message":"((?:[^"\\]|\\.)*)"/.exec(text)?.[1];
   const message = said === undefined ? `${url} answered with status ${status}.` : `${said} (${status})`;
-  if (PASSING.has(status)) return new ArtifactFailure(message, EXIT_UNAVAILABLE, { mayPass: true });
-  if (status === 404) return new ArtifactFailure(message, EXIT_NOT_FOUND);
-  return new ArtifactFailure(message, status === 401 || status === 403 ? EXIT_REFUSED : 1);
+  if (PASSING.has(status)) return new ArtifactFailure(message, EXIT_UNAVAILABLE, { mayPass: true, status });
+  if (status === 404) return new ArtifactFailure(message, EXIT_NOT_FOUND, { status });
+  return new ArtifactFailure(message, status === 401 || status === 403 ? EXIT_REFUSED : 1, { status });
 }

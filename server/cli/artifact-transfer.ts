@@ -1,9 +1,8 @@
-/** One file to or from a server. What was interrupted goes on where it was, as far as it can. */
+/** Lists and downloads. What was interrupted goes on where it was. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
-import { Readable } from "node:stream";
 import { z } from "zod";
 import { type Access, ArtifactFailure, call, EXIT_UNAVAILABLE, jsonOf, withRetries } from "./artifact-api.ts";
 import type { Progress } from "./artifact-progress.ts";
@@ -14,6 +13,9 @@ export const Item = z.looseObject({
   version: z.number(),
   size: z.number(),
   sha256: z.string(),
+  kind: z.string(),
+  labels: z.record(z.string(), z.string()),
+  pinned: z.boolean(),
 });
 export type ArtifactItem = z.output<typeof Item>;
 const Page = z.looseObject({ items: z.array(Item), nextCursor: z.string().optional() });
@@ -52,58 +54,6 @@ export async function hashFile(path: string): Promise<{ sha256: string; sizeByte
     sizeBytes += chunk.length;
   }
   return { sha256: hash.digest("hex"), sizeBytes };
-}
-
-export interface PutOptions {
-  readonly org: string;
-  /** Place, as the list takes it. */
-  readonly place: URLSearchParams;
-  /** Kind, labels and pin. */
-  readonly about: URLSearchParams;
-  readonly contentType?: string;
-}
-
-/** Before a repeated attempt it looks whether the first one arrived after all. */
-export async function putFile(
-  access: Access,
-  { path, name }: { readonly path: string; readonly name: string },
-  { org, place, about, contentType = "application/octet-stream" }: PutOptions,
-  progress: Progress,
-): Promise<ArtifactItem> {
-  const { sha256, sizeBytes } = await hashFile(path);
-  const identity = new URLSearchParams([...place, ["name", name]]);
-  const startedMs = Date.now();
-  return withRetries(access, progress.retry, async (attempt) => {
-    if (attempt > 0) {
-      const known = await listItems(access, org, new URLSearchParams([...identity, ["sha256", sha256]]));
-      const arrived = known.find((it) => Date.parse(String(it.createdAt)) >= startedMs - 60_000);
-      if (arrived !== undefined) return arrived;
-    }
-    progress.start(name, sizeBytes);
-    const body = sizeBytes === 0 ? new Uint8Array(0) : Readable.toWeb(Readable.from(counted(path, progress)));
-    const response = await call(
-      access,
-      `/api/artifacts/${org}?${new URLSearchParams([...identity, ...about])}`,
-      {
-        method: "PUT",
-        body: body as NonNullable<RequestInit["body"]>,
-        duplex: "half",
-        headers: {
-          "content-type": contentType,
-          "x-amz-checksum-sha256": Buffer.from(sha256, "hex").toString("base64"),
-        },
-      },
-    );
-    progress.end();
-    return Item.parse(await jsonOf(response));
-  });
-}
-
-async function* counted(path: string, progress: Progress): AsyncGenerator<Uint8Array> {
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    progress.advance(chunk.length);
-    yield chunk;
-  }
 }
 
 /** Where a name leads below `folder`; names come from others and must not lead out. */

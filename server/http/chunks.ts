@@ -19,10 +19,6 @@ export async function sendChunks(
     }
     await sending;
     res.end();
-  } catch (error) {
-    if (!res.headersSent) throw error;
-    res.destroy(); // a download that breaks off says that it wasn't all
-    throw error;
   } finally {
     await rest.return?.();
   }

@@ -1,5 +1,6 @@
 /** Artifacts whose time is over: uploads that nobody confirmed, and what retention doesn't keep. */
 import type { Context } from "../context.ts";
+import { dropParts } from "../services/artifacts-parts.ts";
 
 /** Each takes its blob along: the steps are short, and the file store's answers are rest enough. */
 const BATCH = 100;
@@ -8,9 +9,11 @@ const BATCHES_MAX = 1_000;
 /** Rows first: a crash before a blob is gone leaves one that nothing names. */
 export async function sweepArtifacts(ctx: Context, nowMs: number, dryRun: boolean): Promise<number> {
   const { config, db } = ctx;
-  const pending = await drain(ctx, dryRun, () =>
-    db.removePendingArtifacts({ beforeMs: nowMs, limit: BATCH, dryRun }),
-  );
+  const pending = await drain(ctx, dryRun, async () => {
+    const blobKeys = await db.removePendingArtifacts({ beforeMs: nowMs, limit: BATCH, dryRun });
+    if (!dryRun) for (const key of blobKeys) await dropParts(ctx, key);
+    return blobKeys;
+  });
   const rules = {
     nowMs,
     ageDays: config.artifactRetentionDays,

@@ -94,6 +94,20 @@ export async function uploadLink(
   return { method: "PUT", url, headers: { "content-type": contentType }, expiresMs, isDirect: false };
 }
 
+/** For one part of an upload, to the bucket itself; null where parts go through this server. */
+export async function partLink(
+  ctx: Context,
+  part: { readonly key: string; readonly sizeBytes: number; readonly sha256: string },
+): Promise<UploadLink | null> {
+  const { artifactDirect, artifactLinkSeconds: expiresSeconds } = ctx.config;
+  if (ctx.blobs.direct === undefined || !artifactDirect) return null;
+  const { key, sizeBytes } = part;
+  const sha256Base64 = Buffer.from(part.sha256, "hex").toString("base64");
+  const upload = { key, sizeBytes, contentType: "application/octet-stream", sha256Base64, expiresSeconds };
+  const expiresMs = ctx.nowMs() + expiresSeconds * 1000;
+  return { ...(await ctx.blobs.direct.presignPut(upload)), expiresMs, isDirect: true };
+}
+
 /** Only what is in the bucket as it is can come from there. */
 export async function downloadLink(
   ctx: Context,

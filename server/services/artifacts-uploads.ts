@@ -2,7 +2,7 @@
  * Bytes first, rows second: the row is the commit point. What is cut off, too large, over the quota or not what
  * its checksum says leaves nothing; a crash in between leaves a blob that no row names, which the sweep deletes.
  */
-import { createHash, type Hash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { limitOf } from "../../db-adapters/artifact-rules.ts";
 import type { Artifact, NewArtifact } from "../../db-adapters/contract.ts";
 import { formOf, newArtifactKey, putArtifact } from "../blobs/artifacts.ts";
@@ -18,6 +18,8 @@ import {
   resolvePlace,
 } from "./artifacts.ts";
 import { cleanArtifactName, findLabelProblem, safeContentType } from "./artifacts-names.ts";
+import { dropParts, joinParts, PARTS_WITHIN_MS } from "./artifacts-parts.ts";
+import { type Expected, Tally } from "./artifacts-tally.ts";
 
 /** An upload that was granted may be confirmed for so long after its link ended: it may still be on its way. */
 const CONFIRM_WITHIN_MS = 3_600_000;
@@ -29,15 +31,6 @@ export interface UploadFacts {
   readonly kind: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly isPinned: boolean;
-}
-
-/** What the client says the bytes are; checked where given. */
-export interface Expected {
-  /** Hex. */
-  readonly sha256?: string | undefined;
-  /** Hex. */
-  readonly md5?: string | undefined;
-  readonly sizeBytes?: number | undefined;
 }
 
 /** Bytes that are stored and have no row yet. */
@@ -100,40 +93,6 @@ async function roomFor(
   const used = await ctx.db.findArtifactUsage(organization, null);
   if (used.bytes + announcedBytes > quotaBytes) throw overQuota(quotaBytes, used.bytes);
   return { roomBytes: Math.min(artifactBytesMax, quotaBytes - used.bytes), quotaBytes };
-}
-
-/** Counts and hashes plain bytes as they pass; throws at their end unless they are what was expected. */
-class Tally {
-  readonly #sha256 = createHash("sha256");
-  readonly #md5: Hash | null;
-  readonly #expected: Expected;
-  readonly #tooMany: (sizeBytes: number) => AppError | null;
-  sizeBytes = 0;
-  sha256 = "";
-
-  constructor(expected: Expected, tooMany: (sizeBytes: number) => AppError | null) {
-    this.#expected = expected;
-    this.#md5 = expected.md5 === undefined ? null : createHash("md5");
-    this.#tooMany = tooMany;
-  }
-
-  async *of(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of body) {
-      this.sizeBytes += chunk.length;
-      const problem = this.#tooMany(this.sizeBytes);
-      if (problem !== null) throw problem;
-      this.#sha256.update(chunk);
-      this.#md5?.update(chunk);
-      yield chunk;
-    }
-    this.sha256 = this.#sha256.digest("hex");
-    const { sha256, md5, sizeBytes } = this.#expected;
-    const isRight =
-      (sha256 ?? this.sha256) === this.sha256 &&
-      (sizeBytes ?? this.sizeBytes) === this.sizeBytes &&
-      (this.#md5 === null || this.#md5.digest("hex") === md5);
-    if (!isRight) throw new AppError("ARTIFACT_CHECKSUM", { sizeBytes: this.sizeBytes });
-  }
 }
 
 /** Stores the bytes of one file, whole or not at all. @throws AppError; what `body` throws, as it is */
@@ -235,7 +194,13 @@ export async function grantUpload(
   ctx: Context,
   access: OrganizationAccess,
   facts: UploadFacts,
-  file: { name: string; contentType?: string | undefined; sizeBytes: number; sha256: string },
+  file: {
+    readonly name: string;
+    readonly contentType?: string | undefined;
+    readonly sizeBytes: number;
+    readonly sha256: string;
+    readonly inParts: boolean;
+  },
 ): Promise<Artifact> {
   const name = requireName(file.name);
   await roomFor(ctx, access.organization, file.sizeBytes);
@@ -246,7 +211,8 @@ export async function grantUpload(
     sizeBytes: file.sizeBytes,
     sha256: file.sha256,
   });
-  const pendingUntilMs = ctx.nowMs() + ctx.config.artifactLinkSeconds * 1000 + CONFIRM_WITHIN_MS;
+  const withinMs = file.inParts ? PARTS_WITHIN_MS : ctx.config.artifactLinkSeconds * 1000 + CONFIRM_WITHIN_MS;
+  const pendingUntilMs = ctx.nowMs() + withinMs;
   await createRows(ctx, access, [row], pendingUntilMs);
   ctx.deadlines.note(pendingUntilMs + 1);
   return getAnyArtifact(ctx, access, row.id);
@@ -269,19 +235,28 @@ export async function receiveGranted(
 }
 
 /**
- * Shows a granted upload once its bytes are there. The store has checked their hash, by the signature of the
- * link or as they came through us; their size tells which of the two it was.
- * @throws AppError ARTIFACT_NOT_FOUND | ARTIFACT_NOT_UPLOADED
+ * Shows a granted upload once its bytes are there, or all of its parts. The store has checked their hash, by the
+ * signature of the link or as they came through us; their size tells which of the two it was.
+ * @throws AppError ARTIFACT_NOT_FOUND | ARTIFACT_NOT_UPLOADED | ARTIFACT_CHECKSUM
  */
 export async function confirmUpload(ctx: Context, access: OrganizationAccess, id: string): Promise<Artifact> {
   const artifact = await getAnyArtifact(ctx, access, id);
   if (artifact.pendingUntilMs === null) return artifact;
-  const blob = await ctx.blobs.find(artifact.blobKey);
-  const form = blob === null ? null : formOf(blob.sizeBytes, artifact.sizeBytes);
-  if (form === null) throw new AppError("ARTIFACT_NOT_UPLOADED", { artifactId: id });
+  const form = (await storedForm(ctx, artifact)) ?? (await joined(ctx, artifact));
   const { organization } = access;
   const outcome = await ctx.db.confirmArtifact({ organization, id, isSealed: form === "sealed" });
   if (outcome === "absent") throw new AppError("ARTIFACT_NOT_FOUND", { artifactId: id });
+  await dropParts(ctx, artifact.blobKey);
   await noteRetention(ctx, organization, artifact.stackId);
   return getArtifact(ctx, access, id);
+}
+
+async function storedForm(ctx: Context, artifact: Artifact): Promise<"sealed" | "plain" | null> {
+  const blob = await ctx.blobs.find(artifact.blobKey);
+  return blob === null ? null : formOf(blob.sizeBytes, artifact.sizeBytes);
+}
+
+async function joined(ctx: Context, artifact: Artifact): Promise<"sealed"> {
+  await joinParts(ctx, artifact);
+  return "sealed";
 }

@@ -140,6 +140,7 @@ export async function deleteArtifact(ctx: Context, access: OrganizationAccess, i
   switch (outcome.kind) {
     case "deleted":
       await ctx.blobs.delete(outcome.blobKey);
+      if (artifact.pendingUntilMs !== null) await deleteBelow(ctx, `${outcome.blobKey}.`); // parts of it
       await audit(ctx, access.principal, "artifact.delete", access.organization, targetOf(artifact));
       return;
     case "pinned":
@@ -149,6 +150,11 @@ export async function deleteArtifact(ctx: Context, access: OrganizationAccess, i
     default:
       outcome satisfies never;
   }
+}
+
+/** Every blob whose key starts so. */
+export async function deleteBelow(ctx: Context, prefix: string): Promise<void> {
+  for await (const { key } of ctx.blobs.list(prefix)) await ctx.blobs.delete(key);
 }
 
 /** Of the organization, or of a stack. */

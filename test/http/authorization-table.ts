@@ -149,7 +149,7 @@ function updateCases(kind: string): Record<string, Case> {
 const F = "/api/artifacts/:org";
 /** Authorised, its query is looked at first; a 404 could not be told from a refusal. */
 const noArtifact = (needs: Needs, body?: unknown): Case => ({
-  ...{ needs, reached: 400, query: "?nothing=1", params: () => ({ id: "none" }) },
+  ...{ needs, reached: 400, query: "?nothing=1", params: () => ({ id: "none", number: "1" }) },
   ...(body === undefined ? {} : { body }),
 });
 const login = (it: Target) => ({ login: it.fresh });
@@ -231,6 +231,9 @@ export const CASES: Readonly<Record<string, Case>> = {
     body: { commit: "0123abc", name: "a", size: 1, sha256: "0".repeat(64) },
   },
   [`POST ${F}/uploads/:id/complete`]: noArtifact("artifact:write"),
+  [`GET ${F}/uploads/:id`]: noArtifact("artifact:write"),
+  [`POST ${F}/uploads/:id/parts/:number`]: noArtifact("artifact:write", { sha256: "0".repeat(64) }),
+  [`PUT ${F}/uploads/:id/parts/:number`]: noArtifact("artifact:write"),
   [`HEAD ${F}/items/:id/content`]: noArtifact("artifact:read"),
   [`GET ${F}/items/:id/content`]: noArtifact("artifact:read"),
   [`GET ${F}/items/:id`]: noArtifact("artifact:read"),
@@ -238,9 +241,14 @@ export const CASES: Readonly<Record<string, Case>> = {
   [`DELETE ${F}/items/:id`]: noArtifact("artifact:delete"),
   [`POST ${F}/items/:id/link`]: noArtifact("artifact:read"),
   // Signed links: without a signature they lead nowhere, whoever asks.
-  [`HEAD ${F}/signed/:id`]: { needs: "open", reached: 403, params: () => ({ id: "none" }) },
-  [`GET ${F}/signed/:id`]: { needs: "open", reached: 403, params: () => ({ id: "none" }) },
-  [`PUT ${F}/uploads/:id/content`]: { needs: "open", reached: 403, body: {}, params: () => ({ id: "none" }) },
+  [`HEAD ${F}/signed/:id`]: { needs: "open", reached: 403, params: () => ({ id: "none", number: "1" }) },
+  [`GET ${F}/signed/:id`]: { needs: "open", reached: 403, params: () => ({ id: "none", number: "1" }) },
+  [`PUT ${F}/uploads/:id/content`]: {
+    needs: "open",
+    reached: 403,
+    body: {},
+    params: () => ({ id: "none", number: "1" }),
+  },
 
   [`GET ${A}/openapi.json`]: { needs: "open" },
   [`GET ${A}/status`]: { needs: "admin token" },

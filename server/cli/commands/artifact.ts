@@ -11,7 +11,8 @@ import {
   withRetries,
 } from "../artifact-api.ts";
 import { createProgress } from "../artifact-progress.ts";
-import { type ArtifactItem, getFile, listItems, pathBelow, putFile } from "../artifact-transfer.ts";
+import { type ArtifactItem, getFile, listItems, pathBelow } from "../artifact-transfer.ts";
+import { putFile } from "../artifact-upload.ts";
 import type { CommandLineDeps } from "../deps.ts";
 import { UsageError } from "../failure.ts";
 import { examples, jsonOption } from "../options.ts";
@@ -181,18 +182,28 @@ async function put(
   const files = filesOf(deps.cwd, patterns);
   if (files.length === 0) throw new ArtifactFailure(`No file fits ${patterns.join(" ")}.`, EXIT_NOT_FOUND);
   if (options.name !== undefined && files.length > 1) throw new UsageError("--name goes with a single file.");
-  const about = new URLSearchParams({ kind: options.kind, pinned: String(options.pin) });
-  for (const label of options.label ?? []) about.append("label", label);
+  const labels = labelsOf(options.label ?? []);
   const progress = createProgress(deps.stderr);
   const contentType = options.contentType === undefined ? {} : { contentType: options.contentType };
   const items: ArtifactItem[] = [];
   for (const file of files) {
     const named = { path: file.path, name: options.name ?? file.name };
-    const item = await putFile(access, named, { org, place, about, ...contentType }, progress);
+    const how = { org, place, kind: options.kind, labels, pinned: options.pin, ...contentType };
+    const { item, isNew } = await putFile(access, named, how, progress);
     items.push(item);
-    if (!options.json) deps.stdout.write(`${item.id}  ${plainText(item.name)}  ${item.size} bytes\n`);
+    const note = isNew ? "" : "  (was there)";
+    if (!options.json) deps.stdout.write(`${item.id}  ${plainText(item.name)}  ${item.size} bytes${note}\n`);
   }
   if (options.json) deps.stdout.write(`${JSON.stringify(items, null, 2)}\n`);
+}
+
+function labelsOf(given: readonly string[]): Record<string, string> {
+  const pairs = given.map((label) => {
+    const at = label.indexOf("=");
+    if (at < 1) throw new UsageError(`--label is name=value, not ${label}.`);
+    return [label.slice(0, at), label.slice(at + 1)] as const;
+  });
+  return Object.fromEntries(pairs);
 }
 
 /** Files below the folder keep their path as their name; others their last part. */
