@@ -9,6 +9,7 @@
  */
 import { bulkSteps } from "../bulk.ts";
 import type { Sql } from "../sql.ts";
+import { artifactLimitSteps } from "./artifact-limits.ts";
 import { artifactSteps } from "./artifacts.ts";
 import { checkpointSteps } from "./checkpoints.ts";
 import { eventSteps } from "./events.ts";
@@ -48,6 +49,7 @@ export function allSteps(sql: Sql): Steps {
     ...purgeSteps(sql),
     ...recordSteps(sql),
     ...artifactSteps(sql),
+    ...artifactLimitSteps(sql),
     ...bulkSteps(sql),
   };
 }

@@ -1,6 +1,7 @@
 /** All steps of the contract, and which of them write. */
 import { bulkSteps } from "../bulk.ts";
 import type { Sql } from "../sql.ts";
+import { artifactLimitSteps } from "./artifact-limits.ts";
 import { artifactSteps } from "./artifacts.ts";
 import { checkpointSteps } from "./checkpoints.ts";
 import { eventSteps } from "./events.ts";
@@ -40,6 +41,7 @@ export function allSteps(sql: Sql): Steps {
     ...purgeSteps(sql),
     ...recordSteps(sql),
     ...artifactSteps(sql),
+    ...artifactLimitSteps(sql),
     ...bulkSteps(sql),
   };
 }
