@@ -25,6 +25,12 @@ export const organization = pgTable("organization", {
   created_ms: big().notNull(),
 });
 
+/** Goes with its organization. */
+const ofOrganization = () =>
+  text()
+    .notNull()
+    .references(() => organization.id, { onDelete: "cascade" });
+
 export const user = pgTable("user", {
   id: text().primaryKey(),
   login: text().notNull().unique(),
@@ -36,9 +42,7 @@ export const user = pgTable("user", {
 export const membership = pgTable(
   "membership",
   {
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     user_id: text()
       .notNull()
       .references(() => user.id, { onDelete: "cascade" }),
@@ -291,9 +295,7 @@ export const artifact = pgTable(
   "artifact",
   {
     id: text().primaryKey(),
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     stack_id: text(),
     update_id: text(),
     commit_sha: text(),
@@ -332,9 +334,7 @@ export const artifact_usage = pgTable(
   {
     scope: text().primaryKey(),
     kind: text({ enum: ["organization", "stack"] }).notNull(),
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     files: big().notNull(),
     bytes: big().notNull(),
     /** Neither pinned nor pending: what retention may take. */
@@ -353,9 +353,7 @@ export const artifact_limit = pgTable(
   "artifact_limit",
   {
     scope: text().primaryKey(),
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     stack_id: text().references(() => stack.id, { onDelete: "cascade" }),
     age_days: big(),
     files_max: big(),

@@ -15,6 +15,12 @@ export const organization = sqliteTable("organization", {
   created_ms: integer().notNull(),
 });
 
+/** Goes with its organization. */
+const ofOrganization = () =>
+  text()
+    .notNull()
+    .references(() => organization.id, { onDelete: "cascade" });
+
 export const user = sqliteTable("user", {
   id: text().primaryKey(),
   login: text().notNull().unique(),
@@ -26,9 +32,7 @@ export const user = sqliteTable("user", {
 export const membership = sqliteTable(
   "membership",
   {
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     user_id: text()
       .notNull()
       .references(() => user.id, { onDelete: "cascade" }),
@@ -281,9 +285,7 @@ export const artifact = sqliteTable(
   "artifact",
   {
     id: text().primaryKey(),
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     stack_id: text(),
     update_id: text(),
     commit_sha: text(),
@@ -322,9 +324,7 @@ export const artifact_usage = sqliteTable(
   {
     scope: text().primaryKey(),
     kind: text({ enum: ["organization", "stack"] }).notNull(),
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     files: integer().notNull(),
     bytes: integer().notNull(),
     /** Neither pinned nor pending: what retention may take. */
@@ -343,9 +343,7 @@ export const artifact_limit = sqliteTable(
   "artifact_limit",
   {
     scope: text().primaryKey(),
-    organization_id: text()
-      .notNull()
-      .references(() => organization.id, { onDelete: "cascade" }),
+    organization_id: ofOrganization(),
     stack_id: text().references(() => stack.id, { onDelete: "cascade" }),
     age_days: integer(),
     files_max: integer(),
