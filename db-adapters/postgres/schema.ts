@@ -25,7 +25,6 @@ export const organization = pgTable("organization", {
   created_ms: big().notNull(),
 });
 
-/** Goes with its organization. */
 const ofOrganization = () =>
   text()
     .notNull()
