@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DatabaseUnavailableError } from "../../../db-adapters/contract.ts";
 import { PostgresUrlError } from "../../../db-adapters/postgres/errors.ts";
 import { openPostgres } from "../../../db-adapters/postgres/open.ts";
+import { rdsCertificates } from "../../../docker/rds-certificates.ts";
 import { makeDatabase, openFor } from "../../support/postgres.ts";
 import { Cluster } from "./cluster.ts";
 
@@ -70,6 +71,15 @@ describe("TLS", () => {
     const caFile = join(dir, "ca.crt");
     const elsewhere = openPostgres({ url: urlWith("sslmode=require", "localhost"), caFile });
     await expect(elsewhere).rejects.toThrow(/altnames/);
+  });
+
+  it("checks with the image's list of RDS authorities: refused without one that signed, taken with it", async () => {
+    const [rds, both] = [join(dir, "rds.pem"), join(dir, "rds-and-ours.pem")];
+    await writeFile(rds, rdsCertificates());
+    await writeFile(both, rdsCertificates() + (await readFile(join(dir, "ca.crt"), "utf8")));
+    const url = urlWith("sslmode=verify-full");
+    await expect(openPostgres({ url, caFile: rds })).rejects.toThrow(/certificate/);
+    expect((await (await openFor({ url, caFile: both })).describe()).tls).toBe("yes");
   });
 
   it("accepts the given authority, from a bundle too, by option or by URL", async () => {
