@@ -10,10 +10,10 @@ import { named, toStoreError } from "./s3-errors.ts";
 import { integrityOf } from "./s3-integrity.ts";
 import type { S3Target } from "./s3-target.ts";
 
-/** With the part being gathered that makes four in memory. */
-const SENDING_MAX = 3;
+/** With the part being gathered that makes three in memory. */
+const SENDING_MAX = 2;
 /** Of parts larger than usual fewer are sent at once. */
-const SENDING_BYTES_MAX = 3 * 8 * 1024 * 1024;
+const SENDING_BYTES_MAX = 2 * 8 * 1024 * 1024;
 
 interface UploadName {
   readonly Bucket: string;
@@ -52,13 +52,19 @@ export class MultipartUpload {
     return new MultipartUpload(target, { ...place, UploadId }, uploading);
   }
 
-  /** Waits for a free place, not for the part. @throws what became of an earlier part */
-  async send(bytes: Uint8Array): Promise<void> {
+  /**
+   * Waits for a free place, not for the part; `onSent` is called when its bytes are needed no more.
+   * @throws what became of an earlier part
+   */
+  async send(bytes: Uint8Array, onSent: () => void = () => undefined): Promise<void> {
     const placesMax = Math.max(1, Math.min(SENDING_MAX, Math.floor(SENDING_BYTES_MAX / bytes.length)));
     while (this.#sending.size >= placesMax) await Promise.race(this.#sending);
     this.#throwFailure();
     this.#startedCount++;
-    const sending = this.#sendPart(this.#startedCount, bytes).finally(() => this.#sending.delete(sending));
+    const sending = this.#sendPart(this.#startedCount, bytes).finally(() => {
+      this.#sending.delete(sending);
+      onSent();
+    });
     this.#sending.add(sending);
   }
 

@@ -1,6 +1,6 @@
 /**
  * Whole or not at all, by S3's own rules: an object is seen once its PUT or its CompleteMultipartUpload is
- * through, never before. A body up to one part goes in one request; of a longer one at most four parts are
+ * through, never before. A body up to one part goes in one request; of a longer one at most three parts are
  * in memory, the one being gathered among them.
  */
 import { PutObjectCommand } from "@aws-sdk/client-s3";
@@ -35,6 +35,8 @@ export async function writeObject(target: S3Target, write: ObjectWrite): Promise
   const maxBytes = Math.min(write.maxBytes, PART_BYTES_MAX * PARTS_MAX);
   const partBytes = partBytesFor(maxBytes);
   let gathered = new Gathered(partBytes);
+  /** Used again, part after part: left to the garbage collector, a dozen of them would wait for it. */
+  const free: Gathered[] = [];
   let sizeBytes = 0;
   let upload: MultipartUpload | null = null;
   try {
@@ -43,8 +45,10 @@ export async function writeObject(target: S3Target, write: ObjectWrite): Promise
       if (sizeBytes > maxBytes) throw new BlobTooLargeError(`The blob is larger than ${maxBytes} bytes`);
       for (let rest = gathered.add(chunk); rest.length > 0; rest = gathered.add(rest)) {
         upload ??= await MultipartUpload.begin(target, write.objectKey, write.uploading);
-        await upload.send(gathered.bytes);
-        gathered = new Gathered(partBytes);
+        const part = gathered;
+        await upload.send(part.bytes, () => free.push(part));
+        gathered = free.pop() ?? new Gathered(partBytes);
+        gathered.clear();
       }
     }
     if (upload === null) await putAtOnce(target, write.objectKey, gathered.bytes);
