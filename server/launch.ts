@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /**
  * The bundle's first file, which decides what a start costs.
  *

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { runCommandLine } from "./cli/index.ts";
 import { machineProbes } from "./doctor/probes.ts";
 import { engineProbes, migrate, withLocalServer } from "./engine.ts";

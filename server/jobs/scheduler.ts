@@ -16,6 +16,8 @@ export class Scheduler {
   #task: ScheduledTask | null = null;
   #current: Promise<void> = Promise.resolve();
   #lastLookMs = Number.NEGATIVE_INFINITY;
+  /** As the last sweep found it; setting a limit asks for a sweep. An idle database isn't asked again. */
+  #hasArtifactLimits = false;
 
   constructor(ctx: Context, guard: SignInGuard) {
     this.#ctx = ctx;
@@ -41,7 +43,7 @@ export class Scheduler {
     const ctx = this.#ctx;
     const nowMs = ctx.nowMs();
     await this.flushTokenUses();
-    const isLookDue = nowMs - this.#lastLookMs >= LOOK_EVERY_MS && (await this.#hasRetention());
+    const isLookDue = this.#hasRetention() && nowMs - this.#lastLookMs >= LOOK_EVERY_MS;
     if (!ctx.deadlines.isDue(nowMs) && !isLookDue) return;
     // One replica at a time sweeps; another's turn comes when the holder is done, or dead.
     const lock = await ctx.db.tryCronLock("gc");
@@ -53,6 +55,7 @@ export class Scheduler {
     ctx.deadlines.reset(null);
     try {
       await runGc(ctx, { trigger: "cron", dryRun: false });
+      this.#hasArtifactLimits = await ctx.db.hasArtifactLimits();
       const nextMs = await ctx.db.nextDeadlineMs(deadlineRules(ctx));
       // What is overdue even after the sweep (an update that can't be ended) waits for the next minute.
       if (nextMs !== null) ctx.deadlines.note(Math.max(nextMs, nowMs + 1));
@@ -64,7 +67,7 @@ export class Scheduler {
     }
   }
 
-  async #hasRetention(): Promise<boolean> {
+  #hasRetention(): boolean {
     const { artifactRetentionDays, eventRetentionDays, versionRetentionDays, versionsKeep } =
       this.#ctx.config;
     return (
@@ -72,7 +75,7 @@ export class Scheduler {
       eventRetentionDays !== null ||
       versionRetentionDays !== null ||
       versionsKeep !== null ||
-      (await this.#ctx.db.hasArtifactLimits())
+      this.#hasArtifactLimits
     );
   }
 
