@@ -7,6 +7,8 @@ import { deadlineRules, runGc } from "./gc.ts";
 
 /** Retention, orphans and the like have no moment of their own: they are looked at this often when idle. */
 const LOOK_EVERY_MS = 6 * 3_600_000;
+/** Making a schedule loads time zones, which takes longer than all else at a start: requests come first. */
+const START_AFTER_MS = 500;
 /** When another replica is sweeping. */
 const RETRY_LOCK_MS = 60_000;
 
@@ -14,6 +16,7 @@ export class Scheduler {
   readonly #ctx: Context;
   readonly #guard: SignInGuard;
   #task: ScheduledTask | null = null;
+  #starting: NodeJS.Timeout | null = null;
   #current: Promise<void> = Promise.resolve();
   #lastLookMs = Number.NEGATIVE_INFINITY;
   /** As the last sweep found it; setting a limit asks for a sweep. An idle database isn't asked again. */
@@ -25,7 +28,9 @@ export class Scheduler {
   }
 
   start(): void {
-    this.#task = schedule(this.#ctx.config.gcCron, () => this.tick(), { noOverlap: true, name: "gc" });
+    this.#starting = setTimeout(() => {
+      this.#task = schedule(this.#ctx.config.gcCron, () => this.tick(), { noOverlap: true, name: "gc" });
+    }, START_AFTER_MS);
   }
 
   /** One beat of the clock; resolves when its work, if any, is done. */
@@ -92,6 +97,7 @@ export class Scheduler {
 
   /** Stops ticking and waits for what is under way. */
   async stop(): Promise<void> {
+    if (this.#starting !== null) clearTimeout(this.#starting);
     await this.#task?.stop();
     await this.#current;
     await this.flushTokenUses();
