@@ -123,8 +123,8 @@ try {
     copyMs = Math.min(copyMs, (await timed(() => copy(source, join(dir, "copy")))).durationMs);
     const [method, query] = options.form ? ["POST", "commit=0123abc"] : ["PUT", "commit=0123abc&name=big"];
     const put = await timed(() => send(server, method, `/api/artifacts/main?${query}`, source));
-    const answer = JSON.parse(put.result) as Stored & { artifacts?: Stored[] };
-    const item = answer.artifacts?.[0] ?? answer;
+    const answer = JSON.parse(put.result) as Stored & { items?: Stored[] };
+    const item = answer.items?.[0] ?? answer;
     if (item.sha256 !== sha256) throw new Error(`other bytes: ${put.result}`);
     const got = await timed(() => send(server, "GET", `/api/artifacts/main/items/${item.id}/content`, null));
     if (got.result !== sha256) throw new Error("other bytes came back");

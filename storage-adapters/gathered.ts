@@ -30,12 +30,23 @@ export class Gathered {
     this.#sizeBytes = 0;
   }
 
+  /** Gives the memory back at once: the garbage collector counts what lies outside its heap only loosely. */
+  release(): void {
+    this.clear();
+    this.#replace(Buffer.alloc(0));
+  }
+
   /** Most blobs are one small chunk, and get no more than that. */
   #grow(neededBytes: number): void {
     if (neededBytes <= this.#memory.length) return;
     const roomyBytes = Math.max(neededBytes, this.#memory.length * 2);
     const memory = Buffer.allocUnsafeSlow(Math.min(roomyBytes, this.#sizeBytesMax));
     memory.set(this.bytes);
+    this.#replace(memory);
+  }
+
+  #replace(memory: Buffer<ArrayBuffer>): void {
+    if (this.#memory.length > 0) this.#memory.buffer.transfer(0);
     this.#memory = memory;
   }
 }

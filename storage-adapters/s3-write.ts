@@ -57,6 +57,8 @@ export async function writeObject(target: S3Target, write: ObjectWrite): Promise
   } catch (error) {
     await upload?.abort();
     throw error;
+  } finally {
+    for (const part of [gathered, ...free]) part.release();
   }
 }
 
