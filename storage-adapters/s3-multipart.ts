@@ -13,7 +13,7 @@ import type { S3Target } from "./s3-target.ts";
 /** With the part being gathered that makes three in memory. */
 const SENDING_MAX = 2;
 /** Of parts larger than usual fewer are sent at once. */
-const SENDING_BYTES_MAX = 2 * 8 * 1024 * 1024;
+const SENDING_BYTES_MAX = 2 * 5 * 1024 * 1024;
 
 interface UploadName {
   readonly Bucket: string;
