@@ -1,9 +1,9 @@
 /**
  * Artifacts through the real server in a process of its own, over both file stores: killed in the middle of
- * uploads, and with 300 MB. bench/artifacts.ts has the memory that it takes.
+ * uploads, and with 300 MB in flat memory.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,6 +18,7 @@ const API = `/api/artifacts/${ORG}`;
 const DAY_MS = 86_400_000;
 const KILLS = 4;
 const LARGE_BYTES = 300_000_000;
+const PEAK_BYTES_MAX = 150_000_000;
 const BLOCK = randomBytes(1_000_000);
 
 /** `sizeBytes` that repeat with a number in each block, so that no block may be taken for another. */
@@ -33,6 +34,12 @@ function sha256Of(sizeBytes: number): string {
   const hash = createHash("sha256");
   for (const block of body(sizeBytes)) hash.update(block);
   return hash.digest("hex");
+}
+
+/** The most memory that a process ever had. */
+async function peakBytesOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
 /** Null when the connection ended first. */
@@ -131,15 +138,16 @@ describe.each([
   }, 90_000);
 
   it.each([0, 1, LARGE_BYTES])(
-    "take and give %i bytes",
+    "take and give %i bytes in flat memory",
     async (sizeBytes) => {
       const dataDir = await makeTempDir();
-      const server = await spawnServer({ dataDir, env: makeEnv() }).ready();
+      const server = await spawnServer({ dataDir, env: makeEnv(), entry: "bundle" }).ready();
       const text = (await upload(server, "large", sizeBytes)) ?? "{}";
       const item: { id: string; size: number; sha256: string } = JSON.parse(text);
       const sha256 = sha256Of(sizeBytes);
       expect(item).toMatchObject({ size: sizeBytes, sha256 });
       expect(await download(server, item.id)).toBe(sha256);
+      expect(await peakBytesOf(server.pid)).toBeLessThan(PEAK_BYTES_MAX);
     },
     60_000,
   );

@@ -54,7 +54,9 @@ describe("s3: large bodies", () => {
     expect(info).toEqual({ sizeBytes: 40 * MIB });
     expect(await sha256Of(await store.open("a"))).toBe(body.sha256());
     const parts = proxy.seen.filter(isPart);
-    expect(parts.map(({ headers }) => headers["content-length"])).toEqual(Array(8).fill(String(PART_BYTES_MIN)));
+    expect(parts.map(({ headers }) => headers["content-length"])).toEqual(
+      Array(8).fill(String(PART_BYTES_MIN)),
+    );
     const header = checksum === "md5" ? "content-md5" : "x-amz-checksum-sha256";
     expect(parts.every(({ headers }) => typeof headers[header] === "string")).toBe(true);
   });

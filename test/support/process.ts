@@ -6,7 +6,11 @@ import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { ADMIN_TOKEN } from "./server.ts";
 
-const MAIN = fileURLToPath(new URL("../../server/main.ts", import.meta.url));
+const ENTRIES = {
+  sources: fileURLToPath(new URL("../../server/main.ts", import.meta.url)),
+  /** What users run; `npm test` builds it first. */
+  bundle: fileURLToPath(new URL("../../dist/main.js", import.meta.url)),
+};
 const READY_WITHIN_MS = 20_000;
 
 export interface Exit {
@@ -18,6 +22,8 @@ export interface ProcessOptions {
   readonly dataDir: string;
   /** Over the defaults: a free port, JSON logs, the tests' admin token. An empty value takes one away. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The sources unless said otherwise. */
+  readonly entry?: keyof typeof ENTRIES;
 }
 
 /** Nothing of the tests' own environment reaches the server except what every program needs. */
@@ -45,7 +51,7 @@ export class ServerProcess {
   readonly exited: Promise<Exit>;
 
   constructor(options: ProcessOptions) {
-    this.#child = spawn(process.execPath, [MAIN], {
+    this.#child = spawn(process.execPath, [ENTRIES[options.entry ?? "sources"]], {
       cwd: options.dataDir, // no .env of ours is read
       env: environmentOf(options),
       stdio: ["ignore", "pipe", "pipe"],
