@@ -3,38 +3,18 @@
  * one, so that its tests can't run everywhere; where they don't, they say so.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { describe, it, onTestFinished } from "vitest";
+import { findProgram } from "./find-program.ts";
 
 const READY_WITHIN_MS = 10_000;
 const PASSWORD = "no secret at all";
 const ABSENT = "no redis-server was found: nothing below ran";
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function findRedis(): string | null {
-  const named = process.env.STATEHOUSE_TEST_REDIS_BIN ?? "";
-  if (named !== "") {
-    if (isExecutable(named)) return named;
-    throw new Error(`STATEHOUSE_TEST_REDIS_BIN is ${named}, which is not a program that can be run`);
-  }
-  const folders = (process.env.PATH ?? "").split(delimiter).filter((it) => it !== "");
-  return folders.map((it) => join(it, "redis-server")).find(isExecutable) ?? null;
-}
-
-const REDIS_BIN = findRedis();
+const REDIS_BIN = findProgram("redis-server", "STATEHOUSE_TEST_REDIS_BIN");
 
 /** A `describe` whose tests need a Redis. Without one they are skipped, and not in silence. */
 export function describeRedis(label: string, body: () => void): void {

@@ -1,32 +1,11 @@
 /** The real `pulumi` of this machine: where it is, and what happens when it is nowhere. */
-import { accessSync, constants } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
 import { describe, it, vi } from "vitest";
+import { findProgram } from "../../support/find-program.ts";
 
 /** Generous: on a busy machine a command takes several seconds. */
 const TEST_TIMEOUT_MS = 90_000;
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** `PULUMI_BIN` (the program itself) or the first on PATH; null when there is none. */
-function findPulumi(): string | null {
-  const named = process.env.PULUMI_BIN;
-  if (named !== undefined && named !== "") {
-    if (isExecutable(named)) return resolve(named);
-    throw new Error(`PULUMI_BIN is ${named}, which is not a program that can be run`);
-  }
-  const folders = (process.env.PATH ?? "").split(delimiter).filter((it) => it !== "");
-  return folders.map((it) => join(it, "pulumi")).find(isExecutable) ?? null;
-}
-
-export const PULUMI_BIN = findPulumi();
+export const PULUMI_BIN = findProgram("pulumi", "PULUMI_BIN");
 
 const ABSENT = "the real pulumi CLI was NOT found: nothing below ran";
 
