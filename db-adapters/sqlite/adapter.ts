@@ -78,7 +78,12 @@ class Client {
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject }); // first: the answer may come before `post` returns
-      this.#channel?.post({ id, ...request } satisfies Request);
+      try {
+        this.#channel?.post({ id, ...request } satisfies Request);
+      } catch (error) {
+        this.#pending.delete(id); // a thread can't be sent everything: nobody will answer this one
+        throw error;
+      }
     });
   }
 
