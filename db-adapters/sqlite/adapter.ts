@@ -1,9 +1,9 @@
 /** The caller's side: a `Database` whose calls are messages to whoever owns the connection. */
 import { type Database, DatabaseReadOnlyError, DatabaseUnavailableError } from "../contract.ts";
+import { openAdaptive } from "./adaptive-channel.ts";
 import type { Channel } from "./channel.ts";
 import { SchemaTooNewError } from "./errors.ts";
-import { openInline } from "./inline-channel.ts";
-import type { Answer, Commit, Failure, Message, Request, StepRequest, WorkerInput } from "./protocol.ts";
+import type { Answer, Failure, Message, Request, StepRequest, WorkerInput } from "./protocol.ts";
 import { STEP_NAMES } from "./steps/index.ts";
 import type { Thread } from "./thread.ts";
 import { openThread } from "./thread-channel.ts";
@@ -35,16 +35,22 @@ function errorOf(failure: Failure): Error {
   }
 }
 
+interface Observers {
+  readonly onCommit?: CommitObserver | undefined;
+  /** A second thread was wanted and could not be had. */
+  readonly onRefusedThread?: ((why: string) => void) | undefined;
+}
+
 class Client {
-  readonly #onCommit: CommitObserver | undefined;
+  readonly #observers: Observers;
   readonly #pending = new Map<number, Pending>();
   #channel: Channel | null = null;
   #lastId = 0;
   /** Why calls are refused; null while they are not. */
   #closed: string | null = null;
 
-  constructor(onCommit: CommitObserver | undefined) {
-    this.#onCommit = onCommit;
+  constructor(observers: Observers) {
+    this.#observers = observers;
   }
 
   /** @throws SchemaTooNewError | DatabaseUnavailableError */
@@ -53,7 +59,7 @@ class Client {
       onMessage: (message: Message) => this.#receive(message),
       onEnd: (why: string) => this.#fail(why),
     };
-    const opening = thread === "own" ? await openThread(input, events) : openInline(input, events);
+    const opening = thread === "own" ? await openThread(input, events) : openAdaptive(input, events);
     if ("failure" in opening) throw errorOf(opening.failure);
     this.#channel = opening.channel;
   }
@@ -78,23 +84,16 @@ class Client {
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject }); // first: the answer may come before `post` returns
-      try {
-        this.#channel?.post({ id, ...request } satisfies Request);
-      } catch (error) {
-        this.#pending.delete(id); // a thread can't be sent everything: nobody will answer this one
-        throw error;
-      }
+      this.#channel?.post({ id, ...request } satisfies Request);
     });
   }
 
   #receive(message: Message): void {
+    if (message.kind === "refused") this.#observers.onRefusedThread?.(message.failure.message);
     if (message.kind !== "answers") return;
-    if (message.commit !== null) this.#observe(message.commit);
-    for (const answer of message.answers) this.#settle(answer);
-  }
-
-  #observe({ batchSize, durationMs }: Commit): void {
-    this.#onCommit?.(batchSize, durationMs);
+    const { answers, commit } = message;
+    if (commit !== null) this.#observers.onCommit?.(commit.batchSize, commit.durationMs);
+    for (const answer of answers) this.#settle(answer);
   }
 
   #settle(answer: Answer): void {
@@ -117,9 +116,9 @@ class Client {
  */
 export async function startAdapter(
   input: WorkerInput,
-  options: { readonly thread: Thread; readonly onCommit?: CommitObserver | undefined },
+  options: { readonly thread: Thread } & Observers,
 ): Promise<Database> {
-  const client = new Client(options.onCommit);
+  const client = new Client(options);
   await client.open(input, options.thread);
   const steps = [...STEP_NAMES, "describe", "ping"] as const;
   const entries = steps.map((step) => [step, (...args: unknown[]) => client.call(step, args)] as const);

@@ -1,6 +1,6 @@
 /**
  * The connection on the caller's own thread: for a local disk whose fsync takes less time than waking another
- * thread twice does. The writes of one turn of the event loop share a commit, so that many clients wait for one
+ * thread twice does, while few clients write. The writes of one turn of the event loop share a commit, so that many clients wait for one
  * fsync together all the same.
  */
 import type { Channel, ChannelEvents, Opening } from "./channel.ts";

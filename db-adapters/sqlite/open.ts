@@ -46,7 +46,12 @@ export async function openSqlite(options: SqliteOptions): Promise<Database> {
   const thread = options.thread ?? chooseThread(journaling.journalMode, dirname(path));
   const database = await startAdapter(
     { path, journaling, busyWaitMs: options.busyWaitMs ?? BUSY_WAIT_MS, fence: options.fence ?? null },
-    { thread, onCommit: options.onCommit },
+    {
+      thread,
+      onCommit: options.onCommit,
+      onRefusedThread: (why) =>
+        options.log?.({ level: "warn", msg: "SQLite stays on one thread: a second did not start", why }),
+    },
   );
   const openedMs = Math.round(performance.now() - startedMs);
   options.log?.({ level: "info", msg: "SQLite opened", path, ...journaling, thread, openedMs });

@@ -5,7 +5,7 @@
 import { getCompileCacheDir } from "node:module";
 import { Worker } from "node:worker_threads";
 import { DatabaseUnavailableError } from "../contract.ts";
-import type { ChannelEvents, Opening } from "./channel.ts";
+import type { Channel, ChannelEvents, Opening } from "./channel.ts";
 import type { Message, Request, WorkerInput } from "./protocol.ts";
 
 /** A view of a larger buffer (a slice of a socket's) would be copied with all of that buffer. */
@@ -35,6 +35,43 @@ async function firstWordOf(worker: Worker): Promise<Message> {
   });
 }
 
+/** What is posted within one turn of the event loop crosses together: a message costs more than what is in it. */
+class ThreadChannel implements Channel {
+  readonly #worker: Worker;
+  readonly #events: ChannelEvents;
+  #waiting: Request[] = [];
+
+  constructor(worker: Worker, events: ChannelEvents) {
+    this.#worker = worker;
+    this.#events = events;
+  }
+
+  post(request: Request): void {
+    if (this.#waiting.length === 0) setImmediate(() => this.#send(this.#waiting.splice(0)));
+    this.#waiting.push(compactArgs(request));
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #send(requests: readonly Request[]): void {
+    try {
+      this.#worker.postMessage(requests);
+    } catch (error) {
+      if (requests.length > 1) for (const request of requests) this.#send([request]);
+      else this.#refuse(requests, error);
+    }
+  }
+
+  /** Not everything can be sent to a thread. */
+  #refuse(requests: readonly Request[], error: unknown): void {
+    const failure = { kind: "other", message: String(error) } as const;
+    const answers = requests.map(({ id }) => ({ id, ok: false, failure }) as const);
+    this.#events.onMessage({ kind: "answers", answers, commit: null });
+  }
+}
+
 export async function openThread(input: WorkerInput, events: ChannelEvents): Promise<Opening> {
   // A thread doesn't inherit the main thread's compile cache: without it, stripping types doubles its start.
   const cacheDir = getCompileCacheDir();
@@ -53,10 +90,5 @@ export async function openThread(input: WorkerInput, events: ChannelEvents): Pro
   worker.on("message", (message: Message) => events.onMessage(message));
   worker.on("error", (error) => events.onEnd(`the database thread died: ${String(error)}`));
   worker.on("exit", () => events.onEnd("the database is closed"));
-  return {
-    channel: {
-      post: (request) => worker.postMessage(compactArgs(request)), // throws what can't be cloned
-      end: async () => void (await worker.terminate()),
-    },
-  };
+  return { channel: new ThreadChannel(worker, events) };
 }

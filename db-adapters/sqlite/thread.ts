@@ -1,4 +1,4 @@
-/** Where the connection runs: on the caller's thread, or on one of its own. */
+/** Where the connection runs: on the caller's thread while few write, or always on one of its own. */
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
@@ -31,8 +31,8 @@ function fsyncMs(dir: string): number {
 
 /**
  * A commit waits for the disk. Where that takes a fraction of a millisecond, the caller's thread may as well wait
- * itself: that costs less than two threads waking each other for every call (figures: bench/RESULTS.md). A slower
- * disk, and every rollback journal with its several fsyncs, gets a thread of its own.
+ * itself while few write: that costs less than two threads waking each other for every call (figures:
+ * bench/RESULTS.md, adaptive-channel.ts). A slower disk, and every rollback journal with its several fsyncs, gets a thread of its own.
  */
 export function chooseThread(journalMode: Journaling["journalMode"], dir: string): Thread {
   if (journalMode !== "wal") return "own";

@@ -1,4 +1,4 @@
-/** The thread that owns the one connection. Nothing else ever opens the database. */
+/** A thread with a connection of its own, the only one in use while anything is posted here. */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { Message, Request, StepRequest, WorkerInput } from "./protocol.ts";
 import { openSession, refusalOf, type Session } from "./session.ts";
@@ -19,25 +19,35 @@ function serve(session: Session): void {
       session.run(requests, (answers, commit) => send({ kind: "answers", answers, commit }));
   };
 
-  /** The first request has arrived as an event; the others that wait are taken along. */
-  const takeBatch = (first: Request) => {
-    const requests: StepRequest[] = [];
-    let next: Request | undefined = first;
-    while (next !== undefined) {
-      if (next.step === "close") {
-        runBatch(requests);
-        session.close();
-        send({ kind: "answers", answers: [{ id: next.id, ok: true, value: null }], commit: null });
-        port?.close();
-        return;
-      }
-      requests.push(next);
-      const waiting = requests.length < BATCH_MAX && port !== null ? receiveMessageOnPort(port) : undefined;
-      next = waiting?.message as Request | undefined;
-    }
-    runBatch(requests);
+  const close = ({ id }: Request) => {
+    session.close();
+    send({ kind: "answers", answers: [{ id, ok: true, value: null }], commit: null });
+    port?.close();
   };
-  port?.on("message", takeBatch);
+
+  /** The first requests have arrived as an event; the others that wait are taken along. */
+  const take = (first: readonly Request[]) => {
+    let steps: StepRequest[] = [];
+    let next: readonly Request[] | undefined = first;
+    while (next !== undefined) {
+      for (const request of next) {
+        if (request.step === "close") {
+          runBatch(steps);
+          close(request);
+          return;
+        }
+        steps.push(request);
+        if (steps.length === BATCH_MAX) {
+          runBatch(steps);
+          steps = [];
+        }
+      }
+      const waiting = port === null ? undefined : receiveMessageOnPort(port);
+      next = waiting?.message as readonly Request[] | undefined;
+    }
+    runBatch(steps);
+  };
+  port?.on("message", take);
 }
 
 try {
