@@ -56,6 +56,11 @@ export function seal(
   );
 }
 
+/** Whether this is what `seal` made, and not a document of segments (seal-stream.ts), which begins otherwise. */
+export function isSealedRow(sealed: Uint8Array): boolean {
+  return sealed[0] === VERSION;
+}
+
 /** @throws SealError unless `sealed` is what `seal` made for this scope and purpose */
 export function unseal(keyring: Keyring, scopeId: string, purpose: string, sealed: Uint8Array): Uint8Array {
   const bytes = asBuffer(sealed);

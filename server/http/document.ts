@@ -6,8 +6,8 @@ import { createGzip, gzipSync } from "node:zlib";
 import type { Request, Response } from "express";
 import type { DocumentBytes } from "../services/state.ts";
 
-/** Below this gzip saves nothing worth its time. */
-const GZIP_FROM_BYTES = 4096;
+/** Below this gzip saves nothing worth its time: it all fits into what a connection sends at first. */
+const GZIP_FROM_BYTES = 8192;
 const AT_ONCE_BYTES = 256 * 1024;
 const GZIP_LEVEL = 1;
 

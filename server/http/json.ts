@@ -67,11 +67,14 @@ export async function readJson<S extends z.ZodType>(
   return check(schema, parseJson(body, limits.jsonDepthMax) ?? {});
 }
 
-/** Sends a document. Express's own `json` also computes an ETag, which no CLI asks for. */
+/**
+ * Sends a document. Express's own `json` also computes an ETag, which no CLI asks for. As text, because Node writes
+ * that in one piece with the head.
+ */
 export function sendJson(res: ServerResponse, status: number, value: unknown): void {
-  const body = Buffer.from(JSON.stringify(value));
-  res.writeHead(status, { "content-type": "application/json", "content-length": body.byteLength });
-  res.end(body);
+  const text = JSON.stringify(value);
+  res.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
+  res.end(text);
 }
 
 export function sendEmpty(res: ServerResponse): void {

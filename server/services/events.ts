@@ -1,5 +1,5 @@
 /** Engine events: kept for display, in batches as they came; the reader puts them in order. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Update } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 import { seal, unseal } from "../crypto/seal.ts";
@@ -44,7 +44,7 @@ export async function appendEvents(
   }
   const outcome = await ctx.db.appendEvents({
     ...claim,
-    digest: createHash("sha256").update(body).digest("base64url"),
+    digest: hash("sha256", body, "base64url"),
     firstSequence,
     lastSequence,
     body: seal(ctx.keyring, stackId, purposeOf(claim.ref.updateId), body, { compress: true }),

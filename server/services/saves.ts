@@ -2,7 +2,7 @@
  * What a running update saves: journal entries, or checkpoints in three forms. Each is answered after it is
  * durable, costs the same whatever the update or the stack already holds, and may be sent again.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Checkpoint, StateDocument } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 import { seal } from "../crypto/seal.ts";
@@ -28,7 +28,7 @@ export async function appendJournal(ctx: Context, claim: LeaseClaim, body: Uint8
   if (entryCount === 0) return checkLease(ctx, claim);
   const outcome = await ctx.db.appendJournal({
     ...claim,
-    digest: createHash("sha256").update(body).digest("base64url"),
+    digest: hash("sha256", body, "base64url"),
     entryCount,
     sizeBytes: body.byteLength,
     body: seal(ctx.keyring, stackId, journalPurpose(claim.ref.updateId), body, {

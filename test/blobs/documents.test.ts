@@ -13,6 +13,7 @@ import {
 import { newDocumentKey, stackIdOfKey, stackPrefix } from "../../server/blobs/keys.ts";
 import { SealError } from "../../server/crypto/errors.ts";
 import { createKeyring } from "../../server/crypto/keyring.ts";
+import { sealStream } from "../../server/crypto/seal-stream.ts";
 import { BlobNotFoundError, type BlobStore, InvalidBlobKeyError } from "../../storage-adapters/contract.ts";
 import { openLocalDisk } from "../../storage-adapters/local-disk.ts";
 import {
@@ -61,13 +62,26 @@ describe("document store", () => {
 
   it("gives small ones back to be kept in a row, and reads them from there", async () => {
     const { blobs, documents } = await newStores();
+    for (const size of [0, 1, 5_000, 20_000, 100_000]) {
+      const plain = deploymentLike(size);
+      const stored = await documents.put(STACK, inChunks(plain, [700]), { ...ROOMY, inRow: true });
+      expect(stored.sealed?.length).toBeGreaterThan(0);
+      expect(await keysOf(blobs)).toEqual([]);
+      expect((await collect(await documents.open(STACK, stored))).equals(plain)).toBe(true);
+      const elsewhere = { ...stored, blobKey: newDocumentKey(STACK) };
+      await expect(documents.open(STACK, elsewhere)).rejects.toMatchObject({ code: "damaged" });
+      await expect(documents.open("another-stack", stored)).rejects.toMatchObject({ code: "damaged" });
+      await documents.delete(stored); // nothing to delete
+    }
+  });
+
+  it("reads from a row what was sealed in segments, as earlier releases did", async () => {
+    const ring = newKeyring();
+    const { documents } = await newStores(ring);
     const plain = deploymentLike(20_000);
-    const stored = await documents.put(STACK, [plain], { ...ROOMY, inRow: true });
-    expect(stored.sealed?.length).toBeGreaterThan(0);
-    expect(await keysOf(blobs)).toEqual([]);
-    expect((await collect(await documents.open(STACK, stored))).equals(plain)).toBe(true);
-    await expect(documents.open("another-stack", stored)).rejects.toMatchObject({ code: "wrong_key" });
-    await documents.delete(stored); // nothing to delete
+    const blobKey = newDocumentKey(STACK);
+    const sealed = await collect(sealStream(ring, STACK, blobKey, [plain]));
+    expect((await collect(await documents.open(STACK, { blobKey, sealed }))).equals(plain)).toBe(true);
   });
 
   it("stores what is too large for a row as a blob, whatever was asked", async () => {
