@@ -7,6 +7,7 @@
  * to another stack or another column does not open.
  */
 
+import { gunzipSync } from "node:zlib";
 import { asBuffer, decrypt, encrypt, NONCE_BYTES, TAG_BYTES } from "./aead.ts";
 import { SealError } from "./errors.ts";
 import type { Keyring } from "./keyring.ts";
@@ -16,6 +17,8 @@ import { CODEC_NONE, CODEC_ZSTD, compressNow, decompressNow } from "./zstd.ts";
 const VERSION = 1;
 const HEADER_BYTES = 10;
 const KEY_PURPOSE = "row";
+const CODEC_GZIP = 2;
+const CODECS: ReadonlySet<number> = new Set([CODEC_NONE, CODEC_ZSTD, CODEC_GZIP]);
 /** Below this zstd saves next to nothing. */
 const COMPRESS_FROM_BYTES = 256;
 
@@ -24,9 +27,15 @@ export const SEAL_OVERHEAD_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES;
 /** Bodies beyond this belong in a blob. */
 export const SEAL_PLAIN_BYTES_MAX = 256 * 1024 * 1024;
 
+export interface SealOptions {
+  /** Asks for zstd; it is left out where it does not make the body smaller. */
+  readonly compress: boolean;
+  /** The same bytes as gzip, if they came so: stored in their place where that is smaller. */
+  readonly gzip?: Uint8Array | null;
+}
+
 /**
  * `purpose` says what the bytes are, as precisely as the reader can say it too ("journal:<update id>").
- * `compress` asks for zstd; it is left out where it does not make the body smaller.
  * @throws RangeError past SEAL_PLAIN_BYTES_MAX
  */
 export function seal(
@@ -34,26 +43,31 @@ export function seal(
   scopeId: string,
   purpose: string,
   bytes: Uint8Array,
-  options: { readonly compress: boolean },
+  options: SealOptions,
 ): Uint8Array {
   if (bytes.length > SEAL_PLAIN_BYTES_MAX)
     throw new RangeError(`${bytes.length} bytes are too many for a row`);
-  const packed = options.compress && bytes.length >= COMPRESS_FROM_BYTES ? compressNow(bytes) : bytes;
-  const isSmaller = packed.length < bytes.length;
+  const { codec, packed } = packedBy(options, bytes);
   const prefix = Buffer.allocUnsafe(HEADER_BYTES + NONCE_BYTES);
   prefix.writeUInt8(VERSION, 0);
-  prefix.writeUInt8(isSmaller ? CODEC_ZSTD : CODEC_NONE, 1);
+  prefix.writeUInt8(codec, 1);
   prefix.writeUInt32BE(keyring.currentId, 2);
   prefix.writeUInt32BE(bytes.length, 6);
   const nonce = randomBytesPooled(NONCE_BYTES);
   nonce.copy(prefix, HEADER_BYTES);
   const key = keyring.scopeKey(keyring.currentId, scopeId, KEY_PURPOSE);
   if (key === null) throw new SealError("unknown_key", "The keyring lacks its own current key");
-  return encrypt(
-    { key, nonce, aad: additionalData(prefix, scopeId, purpose) },
-    prefix,
-    isSmaller ? packed : bytes,
-  );
+  return encrypt({ key, nonce, aad: additionalData(prefix, scopeId, purpose) }, prefix, packed);
+}
+
+function packedBy(options: SealOptions, bytes: Uint8Array): { codec: number; packed: Uint8Array } {
+  const { compress, gzip = null } = options;
+  if (gzip !== null && gzip.length < bytes.length) return { codec: CODEC_GZIP, packed: gzip };
+  if (compress && bytes.length >= COMPRESS_FROM_BYTES) {
+    const packed = compressNow(bytes);
+    if (packed.length < bytes.length) return { codec: CODEC_ZSTD, packed };
+  }
+  return { codec: CODEC_NONE, packed: bytes };
 }
 
 /** Whether this is what `seal` made, and not a document of segments (seal-stream.ts), which begins otherwise. */
@@ -67,7 +81,7 @@ export function unseal(keyring: Keyring, scopeId: string, purpose: string, seale
   if (bytes.length < SEAL_OVERHEAD_BYTES)
     throw new SealError("truncated", "Sealed bytes without a whole header");
   const codec = bytes.readUInt8(1);
-  if (bytes.readUInt8(0) !== VERSION || (codec !== CODEC_NONE && codec !== CODEC_ZSTD)) {
+  if (bytes.readUInt8(0) !== VERSION || !CODECS.has(codec)) {
     throw new SealError("damaged", "Not bytes sealed by this server");
   }
   const keyId = bytes.readUInt32BE(2);
@@ -78,8 +92,16 @@ export function unseal(keyring: Keyring, scopeId: string, purpose: string, seale
   const packed = decrypt({ key, nonce, aad: additionalData(bytes, scopeId, purpose) }, body);
   if (packed === null)
     throw new SealError("damaged", "Sealed bytes are damaged, or of another scope or purpose");
-  if (codec === CODEC_NONE) return packed;
-  return decompressNow(packed, bytes.readUInt32BE(6)); // authenticated: it is the length we wrote
+  const plainBytes = bytes.readUInt32BE(6); // authenticated: it is the length we wrote
+  if (codec === CODEC_ZSTD) return decompressNow(packed, plainBytes);
+  return codec === CODEC_GZIP ? gunzipNow(packed, plainBytes) : packed;
+}
+
+/** @throws SealError when it isn't the gzip of `plainBytes` bytes */
+function gunzipNow(packed: Uint8Array, plainBytes: number): Uint8Array {
+  const plain = gunzipSync(packed, { maxOutputLength: Math.max(plainBytes, 1) });
+  if (plain.length !== plainBytes) throw new SealError("damaged", "Sealed gzip of another length");
+  return plain;
 }
 
 /** The scope's length comes first, or ("ab", "c") and ("a", "bc") would be the same bytes. */

@@ -8,31 +8,32 @@ import { emptyBase, readBase } from "./replay-base.ts";
 import { writeDocument } from "./replay-document.ts";
 import { ReplayError, ReplayState } from "./replay-state.ts";
 
-export type { JournalFailure } from "./journal-entry.ts";
+export type { JournalEntry, JournalFailure } from "./journal-entry.ts";
 export { JournalError } from "./journal-entry.ts";
 export type { ReplayFailure } from "./replay-state.ts";
 export { ReplayError } from "./replay-state.ts";
 
-export interface JournalBatch {
-  readonly entryCount: number;
-  /** In order of the batch, as safe integers from 1; a number may come more than once. */
-  readonly sequenceIds: readonly number[];
-}
-
 /**
- * Checks the decompressed body of one PATCH journalentries for everything that replay needs.
+ * Reads the decompressed body of one PATCH journalentries, checked for everything that replay needs; the entries
+ * are views of it. Sequence ids are safe integers from 1, and one may come more than once. Without `facts` it is
+ * checked all the same, but can't be replayed.
  * @throws JournalError naming the entry
  */
-export function parseJournalBatch(body: Uint8Array, limits: { depthMax?: number } = {}): JournalBatch {
-  const entries = readJournalBatch(body, { facts: false, ...limits });
-  return { entryCount: entries.length, sequenceIds: entries.map((entry) => entry.sequenceId ?? 0) };
+export function parseJournalBatch(
+  body: Uint8Array,
+  options: { depthMax?: number; facts?: boolean } = {},
+): readonly JournalEntry[] {
+  return readJournalBatch(body, { facts: true, ...options });
 }
+
+/** A batch as its stored body, or as `parseJournalBatch` read it; what was read may serve one replay. */
+export type ReplayBatch = Uint8Array | readonly JournalEntry[];
 
 export interface ReplayInput {
   /** Opens the base document, frozen at the update's start, anew at each call; null for a never-updated stack. */
   readonly openBase: (() => AsyncIterable<Uint8Array>) | null;
-  /** Stored batch bodies in order of arrival; of a sequenceID that comes more than once the first counts. */
-  readonly batches: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** In order of arrival; of a sequenceID that comes more than once the first counts. */
+  readonly batches: AsyncIterable<ReplayBatch> | Iterable<ReplayBatch>;
   /** As the CLI names itself, e.g. "v3.260.0"; null leaves the manifest's version and magic empty. */
   readonly cliVersion: string | null;
   readonly now: Date;
@@ -76,7 +77,8 @@ async function orderedEntries(batches: ReplayInput["batches"]): Promise<readonly
   return [...bySequence.values()].sort((a, b) => (a.sequenceId ?? 0) - (b.sequenceId ?? 0));
 }
 
-function entriesOf(batch: Uint8Array, index: number): readonly JournalEntry[] {
+function entriesOf(batch: ReplayBatch, index: number): readonly JournalEntry[] {
+  if (!(batch instanceof Uint8Array)) return batch;
   try {
     return readJournalBatch(batch, { facts: true, depthMax: STORED_DEPTH_MAX });
   } catch (error) {

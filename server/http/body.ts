@@ -5,6 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import { createGunzip, gunzipSync } from "node:zlib";
 import { AppError } from "../errors.ts";
+import type { PackedBody } from "../services/saves.ts";
 
 /** Compressed bodies up to this size are inflated in one call: a stream costs more than it saves. */
 const INFLATE_AT_ONCE_BYTES = 64 * 1024;
@@ -109,15 +110,22 @@ function collectRaw(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
  * @throws AppError BODY_TOO_LARGE | MALFORMED_BODY | UNSUPPORTED_ENCODING
  */
 export async function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return (await readPackedBody(req, maxBytes)).plain;
+}
+
+/** As `readBody`, for what is stored the way it came. */
+export async function readPackedBody(req: IncomingMessage, maxBytes: number): Promise<PackedBody> {
   const encoding = encodingOf(req);
   const announced = Number(req.headers["content-length"] ?? Number.POSITIVE_INFINITY);
   if (Number.isFinite(announced) && announced > maxBytes) throw tooLarge(maxBytes);
-  if (encoding === "identity") return collectRaw(req, maxBytes);
-  if (announced > INFLATE_AT_ONCE_BYTES) return collect(streamBody(req, maxBytes));
+  if (encoding === "identity") return { plain: await collectRaw(req, maxBytes), gzip: null };
+  if (announced > INFLATE_AT_ONCE_BYTES)
+    return { plain: await collect(streamBody(req, maxBytes)), gzip: null };
   const packed = await collectRaw(req, maxBytes);
-  if (packed.byteLength === 0) return packed;
+  if (packed.byteLength === 0) return { plain: packed, gzip: null };
   try {
-    return gunzipSync(packed, { maxOutputLength: Math.min(maxBytes, INFLATED_AT_ONCE_BYTES) });
+    const plain = gunzipSync(packed, { maxOutputLength: Math.min(maxBytes, INFLATED_AT_ONCE_BYTES) });
+    return { plain, gzip: packed };
   } catch (error) {
     const isOverflow = error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
     if (!isOverflow) throw asBodyError(error);
@@ -125,7 +133,7 @@ export async function readBody(req: IncomingMessage, maxBytes: number): Promise<
     const gunzip = createGunzip();
     gunzip.end(packed);
     try {
-      return await collect(limited(gunzip, maxBytes));
+      return { plain: await collect(limited(gunzip, maxBytes)), gzip: null };
     } catch (streamError) {
       throw asBodyError(streamError);
     }

@@ -1,14 +1,14 @@
 /** What a running update sends with its lease token. Protocol reference 4.4 to 4.10. */
 import type { Request } from "express";
 import type { Context } from "../context.ts";
-import { readBody, streamBody } from "../http/body.ts";
+import { readPackedBody, streamBody } from "../http/body.ts";
 import { check, parseJson, readJson, sendEmpty, sendJson } from "../http/json.ts";
 import { leaseRoute, type Route } from "../http/route.ts";
 import type { LeaseClaim } from "../rules/access.ts";
 import { appendEvents } from "../services/events.ts";
 import { completeUpdate } from "../services/finish.ts";
 import { scopeOf } from "../services/lease.ts";
-import { appendJournal, saveCheckpoint, saveDelta } from "../services/saves.ts";
+import { appendJournal, type PackedBody, saveCheckpoint, saveDelta } from "../services/saves.ts";
 import { renewLease } from "../services/updates.ts";
 import { Complete, EventBatch, RenewLease } from "./schemas.ts";
 import { warn } from "./stack-routes.ts";
@@ -20,9 +20,9 @@ import { cliVersionOf, unixSeconds } from "./wire.ts";
  * an update's id gets no memory here.
  * @throws AppError LEASE_EXPIRED | BODY_TOO_LARGE | MALFORMED_BODY
  */
-async function bodyOf(ctx: Context, claim: LeaseClaim, req: Request, maxBytes: number): Promise<Buffer> {
+async function bodyOf(ctx: Context, claim: LeaseClaim, req: Request, maxBytes: number): Promise<PackedBody> {
   await scopeOf(ctx, claim.ref);
-  return readBody(req, maxBytes);
+  return readPackedBody(req, maxBytes);
 }
 
 function leaseRoutesAt(path: string): readonly Route[] {
@@ -33,7 +33,7 @@ function leaseRoutesAt(path: string): readonly Route[] {
     }),
     leaseRoute("post", `${path}/events/batch`, async (ctx, claim, req, res) => {
       const body = await bodyOf(ctx, claim, req, ctx.config.eventBatchBytesMax);
-      const { events } = check(EventBatch, parseJson(body, ctx.config.jsonDepthMax) ?? {});
+      const { events } = check(EventBatch, parseJson(body.plain, ctx.config.jsonDepthMax) ?? {});
       await appendEvents(ctx, claim, events ?? [], body);
       sendEmpty(res);
     }),
@@ -54,7 +54,8 @@ function leaseRoutesAt(path: string): readonly Route[] {
     }),
     leaseRoute("patch", `${path}/checkpointdelta`, async (ctx, claim, req, res) => {
       // A larger one isn't worth it: the CLI answers any refusal with the whole document, which is streamed.
-      await saveDelta(ctx, claim, await bodyOf(ctx, claim, req, ctx.config.journalBatchBytesMax));
+      const { plain } = await bodyOf(ctx, claim, req, ctx.config.journalBatchBytesMax);
+      await saveDelta(ctx, claim, plain);
       sendEmpty(res);
     }),
     leaseRoute("post", `${path}/complete`, async (ctx, claim, req, res) => {

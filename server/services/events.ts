@@ -5,6 +5,7 @@ import type { Context } from "../context.ts";
 import { seal, unseal } from "../crypto/seal.ts";
 import type { LeaseClaim } from "../rules/access.ts";
 import { checkLease, leaseExpired, scopeOf } from "./lease.ts";
+import type { PackedBody } from "./saves.ts";
 
 const BATCHES_A_PAGE = 20;
 
@@ -22,14 +23,15 @@ function purposeOf(updateId: string): string {
 }
 
 /**
- * Stores a batch; `body` is the JSON that `events` were read from. Batches overlap, repeat and overtake each other; none of it is an error.
+ * Stores a batch: the events, and the JSON that they were read from. Batches overlap, repeat and overtake each other;
+ * none of it is an error.
  * @throws AppError LEASE_EXPIRED
  */
 export async function appendEvents(
   ctx: Context,
   claim: LeaseClaim,
   events: readonly EngineEvent[],
-  body: Uint8Array,
+  { plain, gzip }: PackedBody,
 ): Promise<void> {
   const { stackId } = await scopeOf(ctx, claim.ref);
   if (events.length === 0) return checkLease(ctx, claim);
@@ -44,10 +46,10 @@ export async function appendEvents(
   }
   const outcome = await ctx.db.appendEvents({
     ...claim,
-    digest: hash("sha256", body, "base64url"),
+    digest: hash("sha256", plain, "base64url"),
     firstSequence,
     lastSequence,
-    body: seal(ctx.keyring, stackId, purposeOf(claim.ref.updateId), body, { compress: true }),
+    body: seal(ctx.keyring, stackId, purposeOf(claim.ref.updateId), plain, { compress: true, gzip }),
     resourceChanges,
     nowMs: ctx.nowMs(),
   });

@@ -11,6 +11,7 @@ import { AppError } from "../errors.ts";
 import type { LeaseClaim } from "../rules/access.ts";
 import { type Actor, auditEvent } from "./audit.ts";
 import { scopeOf } from "./lease.ts";
+import { type KeptBatches, recentJournalsOf } from "./recent-journals.ts";
 import { journalPurpose } from "./saves.ts";
 import { problemSentence, reportProblems } from "./state.ts";
 
@@ -143,7 +144,9 @@ async function replay(
       base === null
         ? null
         : { sizeBytes: base.sizeBytes, open: () => ctx.documents.open(input.stackId, base) },
-    batches: await readJournal(ctx, input),
+    journalBytes: input.journalSizeBytes,
+    kept: keptBatchesOf(ctx, input),
+    readBatches: () => readJournal(ctx, input),
     cliVersion,
     now: new Date(ctx.nowMs()),
   });
@@ -164,6 +167,11 @@ async function replay(
     problems: summary.problemCount === 0 ? null : JSON.stringify(summary.problems),
   };
   return { kind: "document", document };
+}
+
+function keptBatchesOf(ctx: Context, input: FoldInput): KeptBatches {
+  const { journalBatchCount: batchCount, journalSizeBytes: sizeBytes } = input;
+  return recentJournalsOf(ctx).take(input.updateId, { batchCount, sizeBytes });
 }
 
 async function readJournal(ctx: Context, input: FoldInput): Promise<Uint8Array[]> {

@@ -4,7 +4,7 @@
  * at a time on demand, so that neither side holds a large document.
  */
 import { Worker } from "node:worker_threads";
-import { ReplayError, type Replayed, replayJournal } from "../deployment/journal.ts";
+import { type ReplayBatch, ReplayError, type Replayed, replayJournal } from "../deployment/journal.ts";
 import type { FromWorker, ToWorker } from "./replay-messages.ts";
 
 /** About 10 ms of work; a message to the worker costs less, but starting one costs 50 ms. */
@@ -22,8 +22,12 @@ export interface ReplayJob {
     readonly sizeBytes: number;
     readonly open: () => Promise<AsyncIterable<Uint8Array>>;
   } | null;
-  /** Plain bodies of the batches, in order of arrival. */
-  readonly batches: readonly Uint8Array[];
+  /** Of the plain bodies of all batches together. */
+  readonly journalBytes: number;
+  /** The batches as they were read when they came, when that is at hand. */
+  readonly kept: readonly ReplayBatch[] | null;
+  /** Their plain bodies, in order of arrival. */
+  readonly readBatches: () => Promise<readonly Uint8Array[]>;
   readonly cliVersion: string | null;
   readonly now: Date;
 }
@@ -41,7 +45,7 @@ export function createReplayer(observe: Observe): Replayer {
   return {
     async replay(job) {
       const startedMs = performance.now();
-      const weight = job.batches.reduce((sum, it) => sum + it.byteLength, job.base?.sizeBytes ?? 0);
+      const weight = job.journalBytes + (job.base?.sizeBytes ?? 0);
       const where = weight <= INLINE_BYTES_MAX ? "inline" : "worker";
       try {
         return where === "inline" ? await replayInline(job) : await pool.replay(job);
@@ -53,10 +57,10 @@ export function createReplayer(observe: Observe): Replayer {
   };
 }
 
-function replayInline(job: ReplayJob): Promise<Replayed> {
+async function replayInline(job: ReplayJob): Promise<Replayed> {
   return replayJournal({
     openBase: job.base === null ? null : opened(job.base.open),
-    batches: job.batches,
+    batches: job.kept ?? (await job.readBatches()),
     cliVersion: job.cliVersion,
     now: job.now,
   });
@@ -77,7 +81,7 @@ class ReplayWorker {
   /** The job's turn ends when its document was read to the end, or given up. */
   replay(job: ReplayJob): Promise<Replayed> {
     const session = new Session(job);
-    const answer = this.#queue.then(() => session.start(this.#acquire()));
+    const answer = this.#queue.then(async () => session.start(this.#acquire(), await job.readBatches()));
     this.#queue = answer.then(
       () => session.done.finally(() => this.#release(session)),
       () => this.#release(session),
@@ -128,7 +132,7 @@ class Session {
     this.#finish = resolve;
   }
 
-  async start(worker: Worker): Promise<Replayed> {
+  async start(worker: Worker, batches: readonly Uint8Array[]): Promise<Replayed> {
     this.#worker = worker;
     worker.on("message", this.#onMessage);
     worker.once("error", this.#onError);
@@ -136,7 +140,7 @@ class Session {
       this.#waiting.set("result", resolve);
       this.#fail = reject;
     });
-    const { batches, cliVersion, now, base } = this.#job;
+    const { cliVersion, now, base } = this.#job;
     this.#send({
       kind: "start",
       batches: [...batches],

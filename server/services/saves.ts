@@ -7,11 +7,19 @@ import type { Checkpoint, StateDocument } from "../../db-adapters/contract.ts";
 import type { Context } from "../context.ts";
 import { seal } from "../crypto/seal.ts";
 import { applyDelta, DeltaError, parseDelta } from "../deployment/delta.ts";
-import { JournalError, parseJournalBatch } from "../deployment/journal.ts";
+import { type JournalEntry, JournalError, parseJournalBatch } from "../deployment/journal.ts";
 import { AppError } from "../errors.ts";
 import type { LeaseClaim } from "../rules/access.ts";
 import { checkLease, leaseExpired, scopeOf } from "./lease.ts";
+import { JOURNAL_BYTES_MAX, recentJournalsOf } from "./recent-journals.ts";
 import { storeDocument } from "./state.ts";
+
+/** A request's body in both its forms. */
+export interface PackedBody {
+  readonly plain: Buffer;
+  /** The gzip it came as; null when it did not, or was too large to be held. */
+  readonly gzip: Buffer | null;
+}
 
 /** Bound into a sealed batch, so that one update's journal can't be read as another's. */
 export function journalPurpose(updateId: string): string {
@@ -22,27 +30,35 @@ export function journalPurpose(updateId: string): string {
  * Appends one batch of journal entries. Nothing is replayed here.
  * @throws AppError INVALID_JOURNAL | LEASE_EXPIRED | JOURNAL_FULL
  */
-export async function appendJournal(ctx: Context, claim: LeaseClaim, body: Uint8Array): Promise<void> {
-  const { entryCount } = parseBatch(ctx, body);
+export async function appendJournal(
+  ctx: Context,
+  claim: LeaseClaim,
+  { plain: body, gzip }: PackedBody,
+): Promise<void> {
+  const entries = parseBatch(ctx, body);
   const { stackId } = await scopeOf(ctx, claim.ref);
-  if (entryCount === 0) return checkLease(ctx, claim);
+  if (entries.length === 0) return checkLease(ctx, claim);
+  const { updateId } = claim.ref;
   const outcome = await ctx.db.appendJournal({
     ...claim,
     digest: hash("sha256", body, "base64url"),
-    entryCount,
+    entryCount: entries.length,
     sizeBytes: body.byteLength,
-    body: seal(ctx.keyring, stackId, journalPurpose(claim.ref.updateId), body, {
+    body: seal(ctx.keyring, stackId, journalPurpose(updateId), body, {
       compress: body.byteLength > 16_384,
+      gzip,
     }),
     journalBytesMax: ctx.config.journalBytesMax,
     nowMs: ctx.nowMs(),
   });
   switch (outcome.kind) {
     case "appended":
+      recentJournalsOf(ctx).add(updateId, entries, body.byteLength);
+      return;
     case "already_appended": // the CLI did not hear our first answer
       return;
     case "journal_full":
-      throw new AppError("JOURNAL_FULL", { updateId: claim.ref.updateId });
+      throw new AppError("JOURNAL_FULL", { updateId });
     case "lease_refused":
       throw leaseExpired(claim, outcome.why);
     default:
@@ -50,9 +66,10 @@ export async function appendJournal(ctx: Context, claim: LeaseClaim, body: Uint8
   }
 }
 
-function parseBatch(ctx: Context, body: Uint8Array): { entryCount: number } {
+function parseBatch(ctx: Context, body: Uint8Array): readonly JournalEntry[] {
   try {
-    return parseJournalBatch(body, { depthMax: ctx.config.jsonDepthMax });
+    const facts = body.byteLength <= JOURNAL_BYTES_MAX; // a larger one isn't kept
+    return parseJournalBatch(body, { depthMax: ctx.config.jsonDepthMax, facts });
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
     throw new AppError("INVALID_JOURNAL", { reason: error.reason }, { cause: error, detail: error.message });

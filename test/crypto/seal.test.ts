@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SealError } from "../../server/crypto/errors.ts";
@@ -24,6 +25,20 @@ describe("seal", () => {
       }),
       { examples: [[new Uint8Array(0), true, "", ""]] },
     );
+  });
+
+  it("keeps the gzip that bytes came as where that is smaller, and gives back the plain bytes", () => {
+    const ring = newKeyring();
+    fc.assert(
+      fc.property(fc.nat(20_000), fc.boolean(), (size, isNoise) => {
+        const bytes = isNoise ? randomBytes(size) : deploymentLike(size);
+        const sealed = seal(ring, "s", "p", bytes, { compress: false, gzip: gzipSync(bytes) });
+        expect(sealed.length).toBeLessThanOrEqual(bytes.length + SEAL_OVERHEAD_BYTES);
+        expect(Buffer.from(unseal(ring, "s", "p", sealed)).equals(Buffer.from(bytes))).toBe(true);
+      }),
+    );
+    const json = deploymentLike(5000);
+    expect(seal(ring, "s", "p", json, { compress: false, gzip: gzipSync(json) }).length).toBeLessThan(2500);
   });
 
   it("packs JSON, and leaves noise as it is", () => {

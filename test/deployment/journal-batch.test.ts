@@ -20,16 +20,16 @@ describe("a journal batch", () => {
       { ...ENTRY, sequenceID: Number.MAX_SAFE_INTEGER },
       ENTRY,
     ];
-    const expected = { entryCount: 3, sequenceIds: [7, Number.MAX_SAFE_INTEGER, 7] };
-    expect(parseJournalBatch(bytes({ later: 1, entries }))).toEqual(expected);
+    const read = parseJournalBatch(bytes({ later: 1, entries }));
+    expect(read.map((it) => it.sequenceId)).toEqual([7, Number.MAX_SAFE_INTEGER, 7]);
   });
 
   it.each(['{"entries":[]}', '{"entries":null}'])("may be empty: %s", (body) => {
-    expect(parseJournalBatch(bytes(body))).toEqual({ entryCount: 0, sequenceIds: [] });
+    expect(parseJournalBatch(bytes(body))).toEqual([]);
   });
 
   it.each([0, 1, 2, 3, 4, 6, 7, 9])("may hold an entry of kind %i that says nothing else", (kind) => {
-    expect(parseJournalBatch(bytes({ entries: [{ ...ENTRY, kind }] })).entryCount).toBe(1);
+    expect(parseJournalBatch(bytes({ entries: [{ ...ENTRY, kind }] }))).toHaveLength(1);
   });
 
   it.each([
@@ -75,6 +75,6 @@ describe("a journal batch", () => {
   it("is refused beyond the depth limit", () => {
     const body = { entries: [{ ...ENTRY, state: { inputs: [[[[]]]] } }] };
     expect(refusal(body, 7).reason).toBe("too_deep");
-    expect(parseJournalBatch(bytes(body), { depthMax: 8 }).entryCount).toBe(1);
+    expect(parseJournalBatch(bytes(body), { depthMax: 8 })).toHaveLength(1);
   });
 });

@@ -92,10 +92,8 @@ describe("replaying the real engine's journals", () => {
   it("accepts every batch they came in", () => {
     for (const golden of goldens) {
       const sequenceIds = golden.entries.map((one) => one.sequenceID);
-      expect(parseJournalBatch(batch(golden.entries))).toEqual({
-        entryCount: sequenceIds.length,
-        sequenceIds,
-      });
+      const read = parseJournalBatch(batch(golden.entries));
+      expect(read.map((one) => one.sequenceId)).toEqual(sequenceIds);
     }
   });
 });
