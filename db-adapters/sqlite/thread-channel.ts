@@ -35,11 +35,15 @@ async function firstWordOf(worker: Worker): Promise<Message> {
   });
 }
 
-/** What is posted within one turn of the event loop crosses together: a message costs more than what is in it. */
+/**
+ * A request goes at once when the thread has nothing to do; what is posted while it works crosses together at the
+ * end of this turn of the event loop: a message costs more than what is in it.
+ */
 class ThreadChannel implements Channel {
   readonly #worker: Worker;
   readonly #events: ChannelEvents;
   #waiting: Request[] = [];
+  #inFlight = 0;
 
   constructor(worker: Worker, events: ChannelEvents) {
     this.#worker = worker;
@@ -47,8 +51,18 @@ class ThreadChannel implements Channel {
   }
 
   post(request: Request): void {
+    this.#inFlight += 1;
+    if (this.#inFlight === 1) {
+      this.#send([compactArgs(request)]);
+      return;
+    }
     if (this.#waiting.length === 0) setImmediate(() => this.#send(this.#waiting.splice(0)));
     this.#waiting.push(compactArgs(request));
+  }
+
+  receive(message: Message): void {
+    if (message.kind === "answers") this.#inFlight -= message.answers.length;
+    this.#events.onMessage(message);
   }
 
   async end(): Promise<void> {
@@ -68,7 +82,7 @@ class ThreadChannel implements Channel {
   #refuse(requests: readonly Request[], error: unknown): void {
     const failure = { kind: "other", message: String(error) } as const;
     const answers = requests.map(({ id }) => ({ id, ok: false, failure }) as const);
-    this.#events.onMessage({ kind: "answers", answers, commit: null });
+    this.receive({ kind: "answers", answers, commit: null });
   }
 }
 
@@ -87,8 +101,9 @@ export async function openThread(input: WorkerInput, events: ChannelEvents): Pro
     await worker.terminate();
     return { failure: first.failure };
   }
-  worker.on("message", (message: Message) => events.onMessage(message));
+  const channel = new ThreadChannel(worker, events);
+  worker.on("message", (message: Message) => channel.receive(message));
   worker.on("error", (error) => events.onEnd(`the database thread died: ${String(error)}`));
   worker.on("exit", () => events.onEnd("the database is closed"));
-  return { channel: new ThreadChannel(worker, events) };
+  return { channel };
 }
