@@ -260,6 +260,11 @@ export interface StackStore {
   }): Promise<"renamed" | "name_taken" | "update_running" | "state_changed" | "absent">;
   /** `"latest"` is the current state. Null when there is none. */
   findState(stackId: string, version: number | "latest"): Promise<StateVersion | null>;
+  /** The same by the stack's name. */
+  findStateOf(
+    name: StackName,
+    version: number | "latest",
+  ): Promise<{ kind: "absent" } | { kind: "stack"; state: StateVersion | null }>;
   /** Stores a document as the next version with a finished update of kind `import`. */
   importState(input: {
     stackId: string;

@@ -43,7 +43,7 @@ export function createKeyring(masterKeys: readonly MasterKey[]): Keyring {
     scopeKey(keyId, scopeId, purpose) {
       const master = masters.get(keyId);
       if (master === undefined) return null;
-      const name = JSON.stringify([keyId, purpose, scopeId]);
+      const name = `${keyId}:${purpose.length}:${purpose}${scopeId}`; // no two say the same
       const found = cache.get(name) ?? deriveKey(master, scopeId, purpose);
       cache.delete(name);
       cache.set(name, found);

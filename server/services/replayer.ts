@@ -58,18 +58,23 @@ export function createReplayer(observe: Observe): Replayer {
 }
 
 async function replayInline(job: ReplayJob): Promise<Replayed> {
+  const base = job.base === null ? null : await chunksOf(await job.base.open());
   return replayJournal({
-    openBase: job.base === null ? null : opened(job.base.open),
+    openBase: base === null ? null : () => each(base),
     batches: job.kept ?? (await job.readBatches()),
     cliVersion: job.cliVersion,
     now: job.now,
   });
 }
 
-function opened(open: () => Promise<AsyncIterable<Uint8Array>>): () => AsyncIterable<Uint8Array> {
-  return async function* () {
-    yield* await open();
-  };
+async function chunksOf(stream: AsyncIterable<Uint8Array>): Promise<readonly Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+}
+
+async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
 }
 
 /** One worker, one job at a time: a replay uses a whole core, and there is one to spare. */

@@ -85,8 +85,12 @@ export function reportProblems(ctx: Context, stackId: string, document: StateDoc
 /** @throws AppError STACK_NOT_FOUND */
 export async function getStack(ctx: Context, access: OrganizationAccess, name: StackName): Promise<Stack> {
   const stack = await ctx.db.findStack({ ...name, organization: access.organization });
-  if (stack === null) throw new AppError("STACK_NOT_FOUND", { stack: `${name.project}/${name.stack}` });
+  if (stack === null) throw noStack(name);
   return stack;
+}
+
+function noStack({ project, stack }: StackName): AppError {
+  return new AppError("STACK_NOT_FOUND", { stack: `${project}/${stack}` });
 }
 
 export interface DocumentBytes {
@@ -110,9 +114,9 @@ export async function exportState(
   name: StackName,
   version: number | "latest",
 ): Promise<DocumentBytes> {
-  const stack = await getStack(ctx, access, name);
-  const found = await ctx.db.findState(stack.id, version);
-  if (found !== null) return openVersion(ctx, found);
+  const found = await ctx.db.findStateOf({ ...name, organization: access.organization }, version);
+  if (found.kind === "absent") throw noStack(name);
+  if (found.state !== null) return openVersion(ctx, found.state);
   if (version !== "latest") throw new AppError("STATE_VERSION_NOT_FOUND", { version });
   return { sizeBytes: EMPTY_DOCUMENT.byteLength, bytes: [EMPTY_DOCUMENT] };
 }

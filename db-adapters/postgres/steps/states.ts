@@ -69,7 +69,7 @@ async function rename(tx: Transaction, input: Rename): ReturnType<StepsOf<"renam
   return "renamed";
 }
 
-export function stateSteps(sql: Sql): StepsOf<"renameStack" | "findState" | "importState"> {
+export function stateSteps(sql: Sql): StepsOf<"renameStack" | "findState" | "findStateOf" | "importState"> {
   return {
     async renameStack(input) {
       try {
@@ -89,6 +89,18 @@ export function stateSteps(sql: Sql): StepsOf<"renameStack" | "findState" | "imp
         ...[stackId, version === "latest" ? null : version],
       );
       return row === null ? null : stateOf(row);
+    },
+
+    async findStateOf({ organization, project, stack }, version) {
+      // One row for a stack without that state too: all of its columns are null.
+      const row = await sql.get<StateRow | Record<keyof StateRow, null>>(
+        `select v.* from organization o join stack s on s.organization_id = o.id
+           left join state_version v on v.stack_id = s.id and v.version = coalesce($4, s.state_version)
+         where o.name = $1 and s.project = $2 and s.name = $3 and s.deleted_ms is null`,
+        ...[organization, project, stack, version === "latest" ? null : version],
+      );
+      if (row === null) return { kind: "absent" };
+      return { kind: "stack", state: row.stack_id === null ? null : stateOf(row) };
     },
 
     importState({ stackId, updateId, actor, message, state, nowMs }) {

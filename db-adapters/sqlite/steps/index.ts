@@ -73,6 +73,7 @@ export const STEP_KINDS = {
   deleteStack: "write",
   renameStack: "write",
   findState: "read",
+  findStateOf: "read",
   importState: "write",
   createUpdate: "write",
   startUpdate: "write",

@@ -99,7 +99,7 @@ function insertFinishedUpdate(
   sql.insert("update_input", { update_id: id, config: null, metadata });
 }
 
-export function stateSteps(sql: Sql): StepsOf<"renameStack" | "findState" | "importState"> {
+export function stateSteps(sql: Sql): StepsOf<"renameStack" | "findState" | "findStateOf" | "importState"> {
   return {
     renameStack(input) {
       const { stackId, project, stack: name, updateId, actor, state, nowMs } = input;
@@ -128,6 +128,19 @@ export function stateSteps(sql: Sql): StepsOf<"renameStack" | "findState" | "imp
       if (stack === null) return null;
       const row = findStateRow(sql, stackId, version === "latest" ? stack.state_version : version);
       return row === null ? null : stateOf(row);
+    },
+
+    findStateOf({ organization, project, stack }, version) {
+      const found = sql.get<Pick<StackRow, "id" | "state_version">>(
+        `select s.id, s.state_version from organization o join stack s on s.organization_id = o.id
+         where o.name = ? and s.project = ? and s.name = ? and s.deleted_ms is null`,
+        organization,
+        project,
+        stack,
+      );
+      if (found === null) return { kind: "absent" };
+      const row = findStateRow(sql, found.id, version === "latest" ? found.state_version : version);
+      return { kind: "stack", state: row === null ? null : stateOf(row) };
     },
 
     importState({ stackId, updateId, actor, message, state, nowMs }) {

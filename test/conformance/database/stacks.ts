@@ -14,6 +14,7 @@ export function describeStacks(make: MakeDatabase): void {
         ...{ activeUpdateId: null, currentOperation: null, lastUpdateMs: null, resourceCount: 0 },
       });
       expect(await db.findState("s1", "latest")).toBeNull();
+      expect(await db.findStateOf(nameOf("dev"), "latest")).toEqual({ kind: "stack", state: null });
       expect(await db.createStack({ ...input, id: "s2" })).toBe("exists");
       expect(await db.createStack({ ...input, id: "s3", name: nameOf("Dev") })).toBe("created");
       const elsewhere = { ...nameOf("dev"), organization: "none" };
@@ -31,6 +32,13 @@ export function describeStacks(make: MakeDatabase): void {
       expect(await db.findState("s-dev", 0)).toEqual({ ...state, updateId: null, createdMs: NOW_MS });
       expect(await db.findState("s-dev", 1)).toBeNull();
       expect(await db.findState("none", "latest")).toBeNull();
+      for (const version of ["latest", 0, 1] as const) {
+        const found = { kind: "stack", state: await db.findState("s-dev", version) };
+        expect(await db.findStateOf(nameOf("dev"), version)).toEqual(found);
+      }
+      expect(await db.findStateOf(nameOf("Dev"), "latest")).toEqual({ kind: "absent" });
+      const elsewhere = { ...nameOf("dev"), organization: "none" };
+      expect(await db.findStateOf(elsewhere, "latest")).toEqual({ kind: "absent" });
     });
 
     it("calls a marked first state stored, not good", async () => {
