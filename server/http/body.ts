@@ -12,6 +12,9 @@ const INFLATE_AT_ONCE_BYTES = 64 * 1024;
 /** What such a body may inflate to before it takes the streamed way after all. */
 const INFLATED_AT_ONCE_BYTES = 4 * 1024 * 1024;
 
+const SMALL_CHUNK_BYTES = 8 * 1024;
+const LARGE_CHUNK_BYTES = 64 * 1024;
+
 function encodingOf(req: IncomingMessage): "gzip" | "identity" {
   const encoding = req.headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
   if (encoding === "gzip" || encoding === "x-gzip") return "gzip";
@@ -113,6 +116,12 @@ export async function readBody(req: IncomingMessage, maxBytes: number): Promise<
   return (await readPackedBody(req, maxBytes)).plain;
 }
 
+/** Room for what a small body inflates to, by what its trailer says; memory is most of the cost of inflating it. */
+function chunkSizeOf(gzip: Buffer): number {
+  const plainBytes = gzip.length < 4 ? 0 : gzip.readUInt32LE(gzip.length - 4);
+  return plainBytes < SMALL_CHUNK_BYTES ? SMALL_CHUNK_BYTES : LARGE_CHUNK_BYTES;
+}
+
 /** As `readBody`, for what is stored the way it came. */
 export async function readPackedBody(req: IncomingMessage, maxBytes: number): Promise<PackedBody> {
   const encoding = encodingOf(req);
@@ -124,7 +133,8 @@ export async function readPackedBody(req: IncomingMessage, maxBytes: number): Pr
   const packed = await collectRaw(req, maxBytes);
   if (packed.byteLength === 0) return { plain: packed, gzip: null };
   try {
-    const plain = gunzipSync(packed, { maxOutputLength: Math.min(maxBytes, INFLATED_AT_ONCE_BYTES) });
+    const maxOutputLength = Math.min(maxBytes, INFLATED_AT_ONCE_BYTES);
+    const plain = gunzipSync(packed, { maxOutputLength, chunkSize: chunkSizeOf(packed) });
     return { plain, gzip: packed };
   } catch (error) {
     const isOverflow = error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";

@@ -13,9 +13,15 @@ export interface UpdateScope {
 }
 
 const SCOPES_MAX = 10_000;
-const caches = new WeakMap<Context, Map<string, UpdateScope>>();
+interface Known {
+  readonly ref: UpdateRef;
+  readonly scope: UpdateScope;
+}
 
-function cacheOf(ctx: Context): Map<string, UpdateScope> {
+/** By the update's id. */
+const caches = new WeakMap<Context, Map<string, Known>>();
+
+function cacheOf(ctx: Context): Map<string, Known> {
   let cache = caches.get(ctx);
   if (cache === undefined) {
     cache = new Map();
@@ -24,8 +30,13 @@ function cacheOf(ctx: Context): Map<string, UpdateScope> {
   return cache;
 }
 
-function keyOf(ref: UpdateRef): string {
-  return `${ref.organization}/${ref.project}/${ref.stack}/${ref.updateId}`;
+function isSame(a: UpdateRef, b: UpdateRef): boolean {
+  return (
+    a.updateId === b.updateId &&
+    a.stack === b.stack &&
+    a.project === b.project &&
+    a.organization === b.organization
+  );
 }
 
 /** Remembers what was just written or read. */
@@ -35,13 +46,13 @@ export function noteScope(ctx: Context, ref: UpdateRef, scope: UpdateScope): voi
     const [oldest] = cache.keys();
     if (oldest !== undefined) cache.delete(oldest);
   }
-  cache.set(keyOf(ref), scope);
+  cache.set(ref.updateId, { ref, scope });
 }
 
 /** Null for an update that isn't there. Whether names and lease still hold is for the step that writes. */
 export async function findScope(ctx: Context, ref: UpdateRef): Promise<UpdateScope | null> {
-  const known = cacheOf(ctx).get(keyOf(ref));
-  if (known !== undefined) return known;
+  const known = cacheOf(ctx).get(ref.updateId);
+  if (known !== undefined && isSame(known.ref, ref)) return known.scope;
   const scope = await ctx.db.findUpdateScope(ref);
   if (scope !== null) noteScope(ctx, ref, scope);
   return scope;
