@@ -23,4 +23,6 @@ export interface Context {
   readonly adminTokenHash: Uint8Array;
   readonly nowMs: () => number;
   readonly newId: () => string;
+  /** Ids that sort by the time they were made: rows written together lie together in the database's indexes. */
+  readonly newOrderedId: () => string;
 }

@@ -1,5 +1,5 @@
 /** Wires everything: secrets, lock, adapters, context, app; listens; drains. Tests start servers through it too. */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomUUID, randomUUIDv7 } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
@@ -172,6 +172,7 @@ async function openContext(
     adminTokenHash: createHash("sha256").update(prepared.adminToken).digest(),
     nowMs: options.nowMs ?? Date.now,
     newId: randomUUID,
+    newOrderedId: randomUUIDv7,
   };
   await requireWholeData(ctx);
   await requireRightKey(ctx, keyring);

@@ -159,7 +159,7 @@ export async function renameStack(
     project: target.project,
     stack: target.stack,
     tags: "pulumi:project" in stack.tags ? { ...stack.tags, "pulumi:project": target.project } : stack.tags,
-    updateId: ctx.newId(),
+    updateId: ctx.newOrderedId(),
     actor: access.principal.identity.login,
     state,
     expectedStateVersion: stack.stateVersion,

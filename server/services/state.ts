@@ -135,7 +135,7 @@ export async function importState(
   if (stack.currentOperation !== null) throw new AppError("STACK_BUSY", { stackId: stack.id });
   const { document } = await storeDocument(ctx, stack.id, "untyped", bytes, { inRow: true });
   if (document === null) throw new AppError("INVALID_STATE");
-  const updateId = ctx.newId();
+  const updateId = ctx.newOrderedId();
   const outcome = await ctx.db.importState({
     stackId: stack.id,
     updateId,

@@ -36,7 +36,7 @@ export async function createUpdate(
 ): Promise<string> {
   if (!input.dryRun) requireMore(access, "stack:write");
   const stack = await getStack(ctx, access, input.name);
-  const id = ctx.newId();
+  const id = ctx.newOrderedId();
   const nowMs = ctx.nowMs();
   const config =
     input.config === null

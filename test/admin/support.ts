@@ -1,5 +1,5 @@
 /** The admin API over real adapters and real HTTP. Every answer is checked against its declared schema. */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomUUID, randomUUIDv7 } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -95,6 +95,7 @@ async function makeContext(
     log: pino({ level: "silent" }),
     adminTokenHash: createHash("sha256").update(ADMIN_TOKEN).digest(),
     newId: randomUUID,
+    newOrderedId: randomUUIDv7,
   };
 }
 
