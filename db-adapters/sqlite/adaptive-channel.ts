@@ -9,6 +9,9 @@ import { openInline } from "./inline-channel.ts";
 import { afterCommit, CALM, isHigh, isLow, type Load } from "./load.ts";
 import type { Message, Request, WorkerInput } from "./protocol.ts";
 
+/** Without a call for so long, whatever comes next comes to a calm database. */
+const CALM_AFTER_MS = 250;
+
 class AdaptiveChannel implements Channel {
   readonly #events: ChannelEvents;
   readonly #inline: Channel;
@@ -16,11 +19,17 @@ class AdaptiveChannel implements Channel {
   #load: Load = CALM;
   #isMovedOut = false;
   #isClosing = false;
+  /** When the helper last answered. */
+  #answeredMs = 0;
 
-  constructor(inline: Channel, helper: Helper, events: ChannelEvents) {
+  constructor(inline: Channel, input: WorkerInput, events: ChannelEvents) {
     this.#inline = inline;
-    this.#helper = helper;
     this.#events = events;
+    this.#helper = new Helper(input, {
+      onMessage: (message) => this.onMessage(message),
+      onEnd: (why) => events.onEnd(why),
+      onRested: () => this.#moveBack(),
+    });
   }
 
   post(request: Request): void {
@@ -28,35 +37,45 @@ class AdaptiveChannel implements Channel {
       this.#isMovedOut = false;
       this.#isClosing = true;
       void this.#helper.close().then(() => this.#inline.post(request));
-    } else if (this.#isMovedOut) this.#helper.post(request);
+      return;
+    }
+    if (this.#isMovedOut && this.#helper.isIdle && performance.now() - this.#answeredMs > CALM_AFTER_MS)
+      this.#moveBack();
+    if (this.#isMovedOut) this.#helper.post(request);
     else this.#inline.post(request);
   }
 
   async end(): Promise<void> {}
 
+  /** From either thread. */
   onMessage(message: Message): void {
+    if (this.#isMovedOut) this.#answeredMs = performance.now();
     this.#events.onMessage(message);
     if (message.kind !== "answers" || message.commit === null || this.#isClosing) return;
     this.#load = afterCommit(this.#load, message.commit.batchSize);
-    if (this.#isMovedOut) this.#moveBack();
-    else if (isHigh(this.#load)) this.#isMovedOut = this.#helper.wake();
+    if (!this.#isMovedOut) {
+      if (isHigh(this.#load)) this.#moveOut();
+    } else if (isLow(this.#load) && this.#helper.isIdle) this.#moveBack();
+  }
+
+  #moveOut(): void {
+    this.#isMovedOut = this.#helper.wake();
+    this.#answeredMs = performance.now();
   }
 
   #moveBack(): void {
-    if (!isLow(this.#load) || !this.#helper.isIdle) return;
     this.#isMovedOut = false;
-    this.#helper.rest();
+    this.#load = CALM;
   }
 }
 
 export function openAdaptive(input: WorkerInput, events: ChannelEvents): Opening {
   let channel: AdaptiveChannel | null = null;
-  const inner: ChannelEvents = {
+  const opening = openInline(input, {
     onMessage: (message) => channel?.onMessage(message),
     onEnd: (why) => events.onEnd(why),
-  };
-  const opening = openInline(input, inner);
+  });
   if ("failure" in opening) return opening;
-  channel = new AdaptiveChannel(opening.channel, new Helper(input, inner), events);
+  channel = new AdaptiveChannel(opening.channel, input, events);
   return { channel };
 }

@@ -4,14 +4,19 @@ import type { Channel, ChannelEvents } from "./channel.ts";
 import type { Failure, Message, Request, WorkerInput } from "./protocol.ts";
 import { openThread } from "./thread-channel.ts";
 
-/** A resting thread keeps some 20 MB. */
+/** Without a call for so long, the thread and its memory are given back. */
 const REST_MS = 60_000;
 /** Of our own request to the thread; callers count from 1. */
 const CLOSE_ID = 0;
 
+export interface HelperEvents extends ChannelEvents {
+  /** Nobody has called for a while: the thread is about to end. */
+  onRested(): void;
+}
+
 export class Helper {
   readonly #input: WorkerInput;
-  readonly #events: ChannelEvents;
+  readonly #events: HelperEvents;
   #channel: Channel | null = null;
   #starting: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
@@ -20,7 +25,7 @@ export class Helper {
   #inFlight = 0;
   #isRefused = false;
 
-  constructor(input: WorkerInput, events: ChannelEvents) {
+  constructor(input: WorkerInput, events: HelperEvents) {
     this.#input = input;
     this.#events = events;
   }
@@ -37,7 +42,7 @@ export class Helper {
       this.#starting ??= this.#start();
       return false;
     }
-    this.#stopResting();
+    this.#resting?.refresh();
     return true;
   }
 
@@ -46,14 +51,8 @@ export class Helper {
     this.#channel?.post(request);
   }
 
-  /** It isn't needed for now. */
-  rest(): void {
-    this.#resting = setTimeout(() => void this.close(), REST_MS).unref();
-  }
-
   /** After what was posted has been answered; it can be woken again. */
   close(): Promise<void> {
-    this.#stopResting();
     this.#closing ??= this.#close().finally(() => {
       this.#closing = null;
     });
@@ -62,6 +61,8 @@ export class Helper {
 
   async #close(): Promise<void> {
     await this.#starting;
+    if (this.#resting !== null) clearTimeout(this.#resting);
+    this.#resting = null;
     const channel = this.#channel;
     if (channel === null) return;
     await new Promise<void>((resolve) => {
@@ -72,9 +73,13 @@ export class Helper {
     this.#channel = null;
   }
 
-  #stopResting(): void {
-    if (this.#resting !== null) clearTimeout(this.#resting);
-    this.#resting = null;
+  #rest(): void {
+    if (!this.isIdle) {
+      this.#resting?.refresh();
+      return;
+    }
+    this.#events.onRested();
+    void this.close();
   }
 
   async #start(): Promise<void> {
@@ -83,8 +88,11 @@ export class Helper {
         onMessage: (message) => this.#receive(message),
         onEnd: (why) => this.#ended(why),
       });
-      if ("channel" in opening) this.#channel = opening.channel;
-      else this.#refuse(opening.failure);
+      if ("failure" in opening) this.#refuse(opening.failure);
+      else {
+        this.#channel = opening.channel;
+        this.#resting = setTimeout(() => this.#rest(), REST_MS).unref();
+      }
     } catch (error) {
       this.#refuse(failureOf(error));
     }
@@ -103,6 +111,7 @@ export class Helper {
       return;
     }
     if (message.kind === "answers") this.#inFlight -= message.answers.length;
+    this.#resting?.refresh();
     this.#events.onMessage(message);
   }
 

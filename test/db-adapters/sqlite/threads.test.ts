@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { afterCommit, CALM, isHigh, isLow, type Load } from "../../../db-adapters/sqlite/load.ts";
 import { times } from "../../conformance/database/support.ts";
 import { makeSqlite } from "./support.ts";
@@ -64,6 +64,25 @@ describe("two threads", () => {
     for (const part of ["a", "b", "c"]) {
       expect((await again.findOrganization(`${part}many-7-39`))?.id).toBe(`${part}many-7-39`);
       expect((await again.findOrganization(`${part}one-0-59`))?.id).toBe(`${part}one-0-59`);
+    }
+  });
+
+  it("end the second when nobody has called for a minute, and start it again when it is needed", {
+    timeout: 60_000,
+  }, async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { db } = await makeSqlite({ thread: "callers" });
+    const before = threads();
+    for (const part of ["a", "b"]) {
+      await load(db, 32, 40, part);
+      expect(threads()).toBeGreaterThan(before);
+      const isOver = () => {
+        vi.advanceTimersByTime(61_000); // again, should the thread still have been starting
+        expect(threads()).toBe(before);
+      };
+      await vi.waitFor(isOver, { timeout: 5_000 });
+      expect((await db.findOrganization(`${part}-31-39`))?.id).toBe(`${part}-31-39`);
     }
   });
 
