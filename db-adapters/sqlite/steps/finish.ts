@@ -18,26 +18,24 @@ function outcomeOf(sql: Sql, update: UpdateRow, input: Finish): StateDocument | 
   return base === null ? null : documentOf(base);
 }
 
+const SAVES_CLEARED = `, base_version = null, journal_after_id = 0, journal_count = 0, journal_bytes = 0,
+  journal_stored_bytes = 0, checkpoint_sequence = null, checkpoint_blob_key = null, checkpoint_sha256 = null,
+  checkpoint_size_bytes = null, checkpoint_resource_count = null, checkpoint_resource_total = null,
+  checkpoint_problems = null`;
+
 /** A kept journal stays replayable: its checkpoint and its base stay named with it. */
 function closeUpdate(sql: Sql, update: UpdateRow, input: Finish, resourceCount: number | null): void {
   sql.run(
-    `update stack_update set status = ?, ending = ?, ended_ms = ?, resource_count = ? where id = ?`,
+    `update stack_update set status = ?, ending = ?, ended_ms = ?, resource_count = ?
+       ${input.keepJournal ? "" : SAVES_CLEARED} where id = ?`,
     input.status,
     input.ending,
     input.nowMs,
     resourceCount,
     update.id,
   );
-  if (input.keepJournal) return;
-  sql.run(
-    `update stack_update set base_version = null, journal_after_id = 0, journal_count = 0, journal_bytes = 0,
-       journal_stored_bytes = 0, checkpoint_sequence = null, checkpoint_blob_key = null,
-       checkpoint_sha256 = null, checkpoint_size_bytes = null, checkpoint_resource_count = null,
-       checkpoint_resource_total = null, checkpoint_problems = null
-     where id = ?`,
-    update.id,
-  );
-  sql.run("delete from journal_batch where update_id = ?", update.id);
+  if (!input.keepJournal && update.journal_stored_bytes > 0)
+    sql.run("delete from journal_batch where update_id = ?", update.id);
 }
 
 function finishReal(sql: Sql, update: UpdateRow, input: Finish): void {

@@ -10,17 +10,20 @@ export function journalSteps(sql: Sql): StepsOf<"appendJournal" | "listJournalBa
       if (update === null) return refuse("unknown_update");
       const refusal = refusalOf(update, tokenHash);
       if (refusal !== null) return refusal;
-      const text = "select 1 from journal_batch where update_id = ? and digest = ?";
-      if (sql.get(text, update.id, digest) !== null) return { kind: "already_appended" };
-      if (update.journal_stored_bytes + sizeBytes > journalBytesMax) return { kind: "journal_full" };
-      sql.run(
-        `insert into journal_batch (update_id, digest, entry_count, size_bytes, body) values (?, ?, ?, ?, ?)`,
+      if (update.journal_stored_bytes + sizeBytes > journalBytesMax) {
+        const text = "select 1 from journal_batch where update_id = ? and digest = ?";
+        return { kind: sql.get(text, update.id, digest) === null ? "journal_full" : "already_appended" };
+      }
+      const added = sql.run(
+        `insert into journal_batch (update_id, digest, entry_count, size_bytes, body) values (?, ?, ?, ?, ?)
+         on conflict (update_id, digest) do nothing`,
         update.id,
         digest,
         entryCount,
         sizeBytes,
         body,
       );
+      if (added === 0) return { kind: "already_appended" };
       sql.run(
         `update stack_update set revision = revision + 1, journal_count = journal_count + 1,
          journal_bytes = journal_bytes + ?, journal_stored_bytes = journal_stored_bytes + ? where id = ?`,

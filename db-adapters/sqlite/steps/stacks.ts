@@ -22,9 +22,10 @@ export function findStackId(sql: Sql, organizationId: string, project: string, n
   return row?.id ?? null;
 }
 
-/** Replaces the stack's tags, in both places that hold them. */
+/** Replaces the stack's tags, in both places that hold them. Every start of an update brings the same again. */
 export function writeTags(sql: Sql, stackId: string, tags: Readonly<Record<string, string>>): void {
-  sql.run("update stack set tags = ? where id = ?", JSON.stringify(tags), stackId);
+  const text = JSON.stringify(tags);
+  if (sql.run("update stack set tags = ? where id = ? and tags <> ?", text, stackId, text) === 0) return;
   sql.run("delete from stack_tag where stack_id = ?", stackId);
   for (const [name, value] of Object.entries(tags))
     sql.insert("stack_tag", { stack_id: stackId, name, value });

@@ -49,23 +49,20 @@ export function advanceStack(
 ): void {
   const { version, updateId, document, nowMs } = next;
   sql.run(
-    `update stack set version = ?, active_update_id = ?, running_update_id = null, last_update_ms = ?
+    `update stack set version = ?, active_update_id = ?, running_update_id = null, last_update_ms = ?,
+       state_version = coalesce(?, state_version), good_version = coalesce(?, good_version),
+       resource_count = coalesce(?, resource_count)
      where id = ?`,
     version,
     updateId,
     nowMs,
+    document === null ? null : version,
+    document === null || isMarked(document) ? null : version,
+    document?.resourceCount ?? null,
     stack.id,
   );
   if (document === null) return;
   insertState(sql, { stackId: stack.id, version, updateId, createdMs: nowMs }, document);
-  sql.run(
-    `update stack set state_version = ?, good_version = coalesce(?, good_version), resource_count = ?
-     where id = ?`,
-    version,
-    isMarked(document) ? null : version,
-    document.resourceCount,
-    stack.id,
-  );
   if (stack.state_version !== null)
     sql.run(
       "update state_version set superseded = 1 where stack_id = ? and version = ?",

@@ -37,9 +37,16 @@ export function findUpdateRow(sql: Sql, updateId: string): UpdateRow | null {
 }
 
 type Start = Parameters<StepsOf<"startUpdate">["startUpdate"]>[0];
+type Started = ReturnType<StepsOf<"startUpdate">["startUpdate"]>;
+
+/** What an update starts from. */
+interface Footing {
+  readonly version: number;
+  readonly baseVersion: number | null;
+}
 
 /** First start of a real update: takes the stack's lock, the next version and the base. */
-function takeStack(sql: Sql, update: UpdateRow, nowMs: number): number {
+function takeStack(sql: Sql, update: UpdateRow): Footing {
   const stack = sql.get<{ version: number; state_version: number | null }>(
     `update stack set version = version + 1, active_update_id = ?, running_update_id = ? where id = ?
      returning version, state_version`,
@@ -47,42 +54,43 @@ function takeStack(sql: Sql, update: UpdateRow, nowMs: number): number {
     update.id,
     update.stack_id,
   );
-  const version = stack?.version ?? 0;
-  sql.run(
-    "update stack_update set status = 'running', version = ?, base_version = ?, started_ms = ? where id = ?",
-    version,
-    stack?.state_version ?? null,
-    nowMs,
-    update.id,
-  );
-  return version;
+  return { version: stack?.version ?? 0, baseVersion: stack?.state_version ?? null };
 }
 
 /** First start of a dry run: the stack stays as it is. */
-function beginDryRun(sql: Sql, update: UpdateRow, nowMs: number): number {
+function lookAtStack(sql: Sql, update: UpdateRow): Footing {
   const stack = findStackRow(sql, update.stack_id);
-  const version = stack?.version ?? 0;
-  sql.run(
-    "update stack_update set status = 'running', version = ?, base_version = ?, started_ms = ? where id = ?",
-    version,
-    stack?.state_version ?? null,
-    nowMs,
-    update.id,
-  );
-  return version;
+  return { version: stack?.version ?? 0, baseVersion: stack?.state_version ?? null };
 }
 
-function grantLease(sql: Sql, update: UpdateRow, input: Start, journalVersion: number): void {
+/** A lease for an update that runs from now on, or already did. */
+function grantLease(
+  sql: Sql,
+  update: UpdateRow,
+  input: Start,
+  run: Footing & { readonly startedMs: number | null; readonly journalVersion: number },
+): void {
   sql.run(
-    `update stack_update set lease_token_hash = ?, lease_expires_ms = ?, journal_version = ?,
-     cli_version = coalesce(?, cli_version), revision = revision + 1 where id = ?`,
+    `update stack_update set status = 'running', version = ?, base_version = ?, started_ms = ?,
+     lease_token_hash = ?, lease_expires_ms = ?, journal_version = ?, cli_version = coalesce(?, cli_version),
+     revision = revision + 1 where id = ?`,
+    run.version,
+    run.baseVersion,
+    run.startedMs,
     input.leaseTokenHash,
     input.leaseExpiresMs,
-    journalVersion,
+    run.journalVersion,
     input.cliVersion,
     update.id,
   );
   if (update.dry_run === 0 && input.tags !== null) writeTags(sql, update.stack_id, input.tags);
+}
+
+function grantAgain(sql: Sql, update: UpdateRow, input: Start): Started {
+  const { base_version: baseVersion, started_ms: startedMs, journal_version: journalVersion } = update;
+  const version = update.version ?? 0;
+  grantLease(sql, update, input, { version, baseVersion, startedMs, journalVersion });
+  return { kind: "started", version, journalVersion };
 }
 
 function findHolder(sql: Sql, stackId: string): UpdateRow | null {
@@ -133,13 +141,12 @@ export function updateSteps(
           };
         }
         case "restart":
-          grantLease(sql, update, input, update.journal_version);
-          return { kind: "started", version: update.version ?? 0, journalVersion: update.journal_version };
+          return grantAgain(sql, update, input);
         case "start": {
-          const begin = update.dry_run === 1 ? beginDryRun : takeStack;
-          const version = begin(sql, update, input.nowMs);
-          grantLease(sql, update, input, input.journalVersion);
-          return { kind: "started", version, journalVersion: input.journalVersion };
+          const footing = update.dry_run === 1 ? lookAtStack(sql, update) : takeStack(sql, update);
+          const { nowMs: startedMs, journalVersion } = input;
+          grantLease(sql, update, input, { ...footing, startedMs, journalVersion });
+          return { kind: "started", version: footing.version, journalVersion };
         }
         default:
           return decision satisfies never;
