@@ -12,8 +12,8 @@ const INFLATE_AT_ONCE_BYTES = 64 * 1024;
 /** What such a body may inflate to before it takes the streamed way after all. */
 const INFLATED_AT_ONCE_BYTES = 4 * 1024 * 1024;
 
-const SMALL_CHUNK_BYTES = 8 * 1024;
-const LARGE_CHUNK_BYTES = 64 * 1024;
+const CHUNK_BYTES_MIN = 256;
+const CHUNK_BYTES_MAX = 64 * 1024;
 
 function encodingOf(req: IncomingMessage): "gzip" | "identity" {
   const encoding = req.headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
@@ -116,10 +116,13 @@ export async function readBody(req: IncomingMessage, maxBytes: number): Promise<
   return (await readPackedBody(req, maxBytes)).plain;
 }
 
-/** Room for what a small body inflates to, by what its trailer says; memory is most of the cost of inflating it. */
+/**
+ * Room for what a small body inflates to, by what its trailer says: memory is most of the cost of inflating it, and
+ * all of it stays as long as the body does.
+ */
 function chunkSizeOf(gzip: Buffer): number {
   const plainBytes = gzip.length < 4 ? 0 : gzip.readUInt32LE(gzip.length - 4);
-  return plainBytes < SMALL_CHUNK_BYTES ? SMALL_CHUNK_BYTES : LARGE_CHUNK_BYTES;
+  return Math.min(Math.max(plainBytes + 1, CHUNK_BYTES_MIN), CHUNK_BYTES_MAX);
 }
 
 /** As `readBody`, for what is stored the way it came. */

@@ -6,15 +6,24 @@
 import type { Context } from "../context.ts";
 import type { JournalEntry } from "../deployment/journal.ts";
 
-/** Plain bytes of one update's batches. */
+/** Memory for one update's batches. */
 export const JOURNAL_BYTES_MAX = 512 * 1024;
-/** Of all updates together; what was read from them takes some more. */
+/** Memory for all updates together. */
 const KEPT_BYTES_MAX = 8 * 1024 * 1024;
+/** Updates, those included whose journals are not kept any more. */
+const UPDATES_MAX = 10_000;
+/** What an entry takes beside its bytes, generously. */
+const ENTRY_BYTES = 1024;
 
 interface Journal {
   readonly batches: (readonly JournalEntry[])[];
   readonly sequenceIds: Set<number>;
+  /** Plain bytes of the batches. */
   sizeBytes: number;
+  /** Memory they keep. */
+  heldBytes: number;
+  /** It has become too large, or can't be put in order here. */
+  isGivenUp: boolean;
 }
 
 /** In the order of arrival where that matters; null when what is kept isn't all there is. */
@@ -23,21 +32,21 @@ export type KeptBatches = readonly (readonly JournalEntry[])[] | null;
 export class RecentJournals {
   /** By update; the one that was written last is at the end. */
   readonly #journals = new Map<string, Journal>();
-  #sizeBytes = 0;
+  #heldBytes = 0;
 
-  /** A batch that the database has just stored, and did not have before. */
-  add(updateId: string, entries: readonly JournalEntry[], sizeBytes: number): void {
-    const journal = this.#remove(updateId) ?? { batches: [], sequenceIds: new Set(), sizeBytes: 0 };
-    // Dropped, and whatever comes later is never all there is.
-    if (journal.sizeBytes + sizeBytes > JOURNAL_BYTES_MAX || !areNew(entries, journal.sequenceIds)) return;
-    journal.batches.push(entries);
-    journal.sizeBytes += sizeBytes;
-    this.#journals.set(updateId, journal);
-    this.#sizeBytes += journal.sizeBytes;
+  /** A batch that the database has just stored, and did not have before: its plain bytes and what they say. */
+  add(updateId: string, body: Uint8Array, entries: readonly JournalEntry[]): void {
+    const journal = this.#remove(updateId) ?? newJournal();
+    this.#put(updateId, journal.isGivenUp ? journal : grown(journal, body, entries));
     for (const [oldest] of this.#journals) {
-      if (this.#sizeBytes <= KEPT_BYTES_MAX) break;
+      if (this.#heldBytes <= KEPT_BYTES_MAX && this.#journals.size <= UPDATES_MAX) break;
       this.#remove(oldest);
     }
+  }
+
+  /** Whether it is worth while to read a batch for the replay already. */
+  wants(updateId: string): boolean {
+    return this.#journals.get(updateId)?.isGivenUp !== true;
   }
 
   /** What is kept of an update, for good: a replay may change what it was given. */
@@ -45,16 +54,37 @@ export class RecentJournals {
     const journal = this.#remove(updateId);
     if (journal === null) return null;
     const isAll = journal.batches.length === stored.batchCount && journal.sizeBytes === stored.sizeBytes;
-    return isAll ? journal.batches : null;
+    return isAll && !journal.isGivenUp ? journal.batches : null;
+  }
+
+  #put(updateId: string, journal: Journal): void {
+    this.#journals.set(updateId, journal);
+    this.#heldBytes += journal.heldBytes;
   }
 
   #remove(updateId: string): Journal | null {
     const journal = this.#journals.get(updateId) ?? null;
     if (journal === null) return null;
     this.#journals.delete(updateId);
-    this.#sizeBytes -= journal.sizeBytes;
+    this.#heldBytes -= journal.heldBytes;
     return journal;
   }
+}
+
+function newJournal(): Journal {
+  return { batches: [], sequenceIds: new Set(), sizeBytes: 0, heldBytes: 0, isGivenUp: false };
+}
+
+/** The journal with one batch more; given up, and empty, where that can't be kept. */
+function grown(journal: Journal, body: Uint8Array, entries: readonly JournalEntry[]): Journal {
+  // The bytes may be a small view of more memory.
+  const heldBytes = journal.heldBytes + body.buffer.byteLength + entries.length * ENTRY_BYTES;
+  if (heldBytes > JOURNAL_BYTES_MAX || !areNew(entries, journal.sequenceIds))
+    return { ...newJournal(), isGivenUp: true };
+  journal.batches.push(entries);
+  journal.sizeBytes += body.byteLength;
+  journal.heldBytes = heldBytes;
+  return journal;
 }
 
 /**

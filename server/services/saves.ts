@@ -35,10 +35,12 @@ export async function appendJournal(
   claim: LeaseClaim,
   { plain: body, gzip }: PackedBody,
 ): Promise<void> {
-  const entries = parseBatch(ctx, body);
+  const journals = recentJournalsOf(ctx);
+  const { updateId } = claim.ref;
+  const facts = body.byteLength <= JOURNAL_BYTES_MAX && journals.wants(updateId);
+  const entries = parseBatch(ctx, body, facts);
   const { stackId } = await scopeOf(ctx, claim.ref);
   if (entries.length === 0) return checkLease(ctx, claim);
-  const { updateId } = claim.ref;
   const outcome = await ctx.db.appendJournal({
     ...claim,
     digest: hash("sha256", body, "base64url"),
@@ -53,7 +55,7 @@ export async function appendJournal(
   });
   switch (outcome.kind) {
     case "appended":
-      recentJournalsOf(ctx).add(updateId, entries, body.byteLength);
+      if (facts) journals.add(updateId, body, entries); // without, they can't be replayed
       return;
     case "already_appended": // the CLI did not hear our first answer
       return;
@@ -66,9 +68,8 @@ export async function appendJournal(
   }
 }
 
-function parseBatch(ctx: Context, body: Uint8Array): readonly JournalEntry[] {
+function parseBatch(ctx: Context, body: Uint8Array, facts: boolean): readonly JournalEntry[] {
   try {
-    const facts = body.byteLength <= JOURNAL_BYTES_MAX; // a larger one isn't kept
     return parseJournalBatch(body, { depthMax: ctx.config.jsonDepthMax, facts });
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;

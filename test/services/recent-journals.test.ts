@@ -2,6 +2,13 @@ import { describe, expect, it } from "vitest";
 import { JournalEntry } from "../../server/deployment/journal-entry.ts";
 import { JOURNAL_BYTES_MAX, RecentJournals } from "../../server/services/recent-journals.ts";
 
+function bytes(sizeBytes: number): Uint8Array {
+  return new Uint8Array(sizeBytes);
+}
+
+/** So much that two of them are too much for one update. */
+const HALF = JOURNAL_BYTES_MAX / 2;
+
 function entries(...sequenceIds: readonly number[]): JournalEntry[] {
   return sequenceIds.map((sequenceId) => Object.assign(new JournalEntry(), { sequenceId }));
 }
@@ -10,9 +17,9 @@ describe("recent journals", () => {
   it("gives back once what is all that the database has", () => {
     const journals = new RecentJournals();
     const [first, second] = [entries(1, 2), entries(3)];
-    journals.add("u", first, 100);
-    journals.add("other", entries(1), 7);
-    journals.add("u", second, 50);
+    journals.add("u", bytes(100), first);
+    journals.add("other", bytes(7), entries(1));
+    journals.add("u", bytes(50), second);
     expect(journals.take("u", { batchCount: 2, sizeBytes: 150 })).toEqual([first, second]);
     expect(journals.take("u", { batchCount: 2, sizeBytes: 150 })).toBeNull();
     expect(journals.take("other", { batchCount: 1, sizeBytes: 7 })).toHaveLength(1);
@@ -20,35 +27,45 @@ describe("recent journals", () => {
 
   it("gives nothing when another server has stored a part, or bytes don't match", () => {
     const journals = new RecentJournals();
-    journals.add("u", entries(1), 100);
+    journals.add("u", bytes(100), entries(1));
     expect(journals.take("u", { batchCount: 2, sizeBytes: 200 })).toBeNull();
-    journals.add("v", entries(1), 100);
+    journals.add("v", bytes(100), entries(1));
     expect(journals.take("v", { batchCount: 1, sizeBytes: 101 })).toBeNull();
     expect(journals.take("w", { batchCount: 0, sizeBytes: 0 })).toBeNull();
   });
 
   it("leaves it to the database which of two entries with one number came first", () => {
     const journals = new RecentJournals();
-    journals.add("u", entries(1, 2), 100);
-    journals.add("u", entries(2, 3), 100);
+    journals.add("u", bytes(100), entries(1, 2));
+    journals.add("u", bytes(100), entries(2, 3));
     expect(journals.take("u", { batchCount: 2, sizeBytes: 200 })).toBeNull();
   });
 
   it("never gives the rest of a journal that it has let go of", () => {
     const journals = new RecentJournals();
-    journals.add("u", entries(1), JOURNAL_BYTES_MAX);
-    journals.add("u", entries(2), 1);
-    journals.add("u", entries(3), 1);
-    expect(journals.take("u", { batchCount: 3, sizeBytes: JOURNAL_BYTES_MAX + 2 })).toBeNull();
+    journals.add("u", bytes(HALF), entries(1));
+    journals.add("u", bytes(HALF), entries(2));
+    journals.add("u", bytes(1), entries(3));
+    expect(journals.wants("u")).toBe(false);
+    expect(journals.take("u", { batchCount: 3, sizeBytes: JOURNAL_BYTES_MAX + 1 })).toBeNull();
+    expect(journals.wants("u")).toBe(true); // that update is over
   });
 
   it("keeps no more than its bound, and lets go of the oldest", () => {
     const journals = new RecentJournals();
-    for (let i = 0; i < 100; i++) journals.add(`u${i}`, entries(1), JOURNAL_BYTES_MAX);
+    for (let i = 0; i < 100; i++) journals.add(`u${i}`, bytes(HALF), entries(1));
     const kept = Array.from({ length: 100 }, (_, i) =>
-      journals.take(`u${i}`, { batchCount: 1, sizeBytes: JOURNAL_BYTES_MAX }),
+      journals.take(`u${i}`, { batchCount: 1, sizeBytes: HALF }),
     );
-    expect(kept.filter((it) => it !== null)).toHaveLength(16);
+    expect(kept.filter((it) => it !== null)).toHaveLength(31); // of 8 MiB, with what the entries take
     expect(kept[99]).not.toBeNull();
+  });
+
+  it("counts the memory that a small view keeps, and what entries take", () => {
+    const journals = new RecentJournals();
+    journals.add("u", bytes(JOURNAL_BYTES_MAX + 1).subarray(0, 10), entries(1));
+    expect(journals.take("u", { batchCount: 1, sizeBytes: 10 })).toBeNull();
+    journals.add("v", bytes(10), entries(...Array.from({ length: 600 }, (_, i) => i + 1)));
+    expect(journals.take("v", { batchCount: 1, sizeBytes: 10 })).toBeNull();
   });
 });
