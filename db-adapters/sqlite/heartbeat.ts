@@ -27,7 +27,8 @@ export class Heartbeat {
   }
 
   start(): void {
-    if (this.#isStopped || this.#options.fence.lost) return;
+    // A commit may have found out first: then the next beat says so.
+    if (this.#isStopped || this.#isAnnounced) return;
     this.#timer = setTimeout(() => {
       this.#beat = this.#runBeat().finally(() => this.start());
     }, this.#options.heartbeatMs);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { DatabaseUnavailableError } from "../../../db-adapters/contract.ts";
+import { Fence } from "../../../db-adapters/sqlite/fence.ts";
 import {
   acquireInstance,
   type Instance,
@@ -153,6 +154,25 @@ describe("one instance a data folder", () => {
     expect(recordOf(dir)).toMatchObject({ pid: process.pid, fence: 2 });
     await instance.verify();
     await db.close();
+  });
+
+  it("says that it is lost, though a commit found out in the middle of a heartbeat", async () => {
+    const dir = await makeTempDir();
+    const lost: string[] = [];
+    let commit = () => {};
+    let asked = 0;
+    const nowMs = () => {
+      asked += 1;
+      // A beat asks once before it reads the record, and once more when it has found its own number there.
+      if (asked % 2 === 0) commit();
+      return Date.now();
+    };
+    const onLost = (reason: string) => void lost.push(reason);
+    const instance = await acquireInstance({ dir, heartbeatMs: 20, staleMs: 1000, nowMs, onLost });
+    onTestFinished(() => instance.release());
+    asked = 0;
+    commit = () => new Fence(instance.fence).markLost();
+    await expect.poll(() => lost, { timeout: 5_000 }).toHaveLength(1);
   });
 
   it("refuses commits once it has let go", async () => {
