@@ -1,8 +1,9 @@
 /** The caller's side: a `Database` whose calls are messages to whoever owns the connection. */
 import { type Database, DatabaseReadOnlyError, DatabaseUnavailableError } from "../contract.ts";
 import { openAdaptive } from "./adaptive-channel.ts";
-import type { Channel } from "./channel.ts";
+import type { Channel, ChannelEvents, Opening } from "./channel.ts";
 import { SchemaTooNewError } from "./errors.ts";
+import { openInline } from "./inline-channel.ts";
 import type { Answer, Failure, Message, Request, StepRequest, WorkerInput } from "./protocol.ts";
 import { STEP_NAMES } from "./steps/index.ts";
 import type { Thread } from "./thread.ts";
@@ -35,6 +36,14 @@ function errorOf(failure: Failure): Error {
   }
 }
 
+const OPENERS: Readonly<
+  Record<Thread, (input: WorkerInput, events: ChannelEvents) => Opening | Promise<Opening>>
+> = {
+  callers: openInline,
+  own: openThread,
+  either: openAdaptive,
+};
+
 interface Observers {
   readonly onCommit?: CommitObserver | undefined;
   /** A second thread was wanted and could not be had. */
@@ -59,7 +68,7 @@ class Client {
       onMessage: (message: Message) => this.#receive(message),
       onEnd: (why: string) => this.#fail(why),
     };
-    const opening = thread === "own" ? await openThread(input, events) : openAdaptive(input, events);
+    const opening = await OPENERS[thread](input, events);
     if ("failure" in opening) throw errorOf(opening.failure);
     this.#channel = opening.channel;
   }

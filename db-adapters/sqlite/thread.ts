@@ -1,10 +1,11 @@
-/** Where the connection runs: on the caller's thread while few write, or always on one of its own. */
+/** Where the connection runs: on the caller's thread, on one of its own, or on either as the load asks. */
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import type { Journaling } from "./journal-mode.ts";
 
-export type Thread = "callers" | "own";
+export type Thread = "callers" | "own" | "either";
 
 /** Waking another thread and being woken by it costs a good part of this for each call. */
 const INLINE_FSYNC_MS_MAX = 2;
@@ -31,10 +32,12 @@ function fsyncMs(dir: string): number {
 
 /**
  * A commit waits for the disk. Where that takes a fraction of a millisecond, the caller's thread may as well wait
- * itself while few write: that costs less than two threads waking each other for every call (figures:
- * bench/RESULTS.md, adaptive-channel.ts). A slower disk, and every rollback journal with its several fsyncs, gets a thread of its own.
+ * itself while few write, and always where there is one processor: that costs less than two threads waking each
+ * other for every call (figures: bench/RESULTS.md). A slower disk, and every rollback journal with its several
+ * fsyncs, gets a thread of its own.
  */
 export function chooseThread(journalMode: Journaling["journalMode"], dir: string): Thread {
   if (journalMode !== "wal") return "own";
-  return fsyncMs(dir) <= INLINE_FSYNC_MS_MAX ? "callers" : "own";
+  if (fsyncMs(dir) > INLINE_FSYNC_MS_MAX) return "own";
+  return availableParallelism() > 1 ? "either" : "callers";
 }

@@ -52,7 +52,7 @@ async function load(
 
 describe("two threads", () => {
   it("keep and show all that was acknowledged, whichever thread wrote it", { timeout: 60_000 }, async () => {
-    const { db, reopen } = await makeSqlite({ thread: "callers" });
+    const { db, reopen } = await makeSqlite({ thread: "either" });
     const before = threads();
     for (const part of ["a", "b", "c"]) {
       await load(db, 32, 40, `${part}many`);
@@ -72,7 +72,7 @@ describe("two threads", () => {
   }, async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
-    const { db } = await makeSqlite({ thread: "callers" });
+    const { db } = await makeSqlite({ thread: "either" });
     const before = threads();
     for (const part of ["a", "b"]) {
       await load(db, 32, 40, part);
@@ -87,7 +87,7 @@ describe("two threads", () => {
   });
 
   it("close with calls under way: each is answered", { timeout: 60_000 }, async () => {
-    const { db, reopen } = await makeSqlite({ thread: "callers" });
+    const { db, reopen } = await makeSqlite({ thread: "either" });
     await load(db, 32, 40, "warm");
     const ids = Array.from({ length: 100 }, (_, i) => `last-${i}`);
     const writes = Promise.allSettled(ids.map((id) => db.createOrganization({ id, name: id, nowMs: 1 })));
