@@ -14,4 +14,4 @@ export interface Channel {
 }
 
 /** Opened, or why not. */
-export type Opening = { readonly channel: Channel } | { readonly failure: Failure };
+export type Opening<C extends Channel = Channel> = { readonly channel: C } | { readonly failure: Failure };

@@ -1,8 +1,8 @@
 /** The second thread: started when it is first needed, ended when it has rested for a while. */
 import { failureOf } from "./batch.ts";
-import type { Channel, ChannelEvents } from "./channel.ts";
+import type { ChannelEvents } from "./channel.ts";
 import type { Failure, Message, Request, WorkerInput } from "./protocol.ts";
-import { openThread } from "./thread-channel.ts";
+import { openThread, type ThreadChannel } from "./thread-channel.ts";
 
 /** Without a call for so long, the thread and its memory are given back. */
 const REST_MS = 60_000;
@@ -17,12 +17,11 @@ export interface HelperEvents extends ChannelEvents {
 export class Helper {
   readonly #input: WorkerInput;
   readonly #events: HelperEvents;
-  #channel: Channel | null = null;
+  #channel: ThreadChannel | null = null;
   #starting: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
   #closed: (() => void) | null = null;
   #resting: NodeJS.Timeout | null = null;
-  #inFlight = 0;
   #isRefused = false;
 
   constructor(input: WorkerInput, events: HelperEvents) {
@@ -32,7 +31,7 @@ export class Helper {
 
   /** Whether every call was answered. */
   get isIdle(): boolean {
-    return this.#inFlight === 0;
+    return this.#channel?.isIdle ?? true;
   }
 
   /** True when the thread can be posted to from now on; starts it when there is none. */
@@ -47,7 +46,6 @@ export class Helper {
   }
 
   post(request: Request): void {
-    this.#inFlight += 1;
     this.#channel?.post(request);
   }
 
@@ -110,7 +108,6 @@ export class Helper {
       this.#closed?.();
       return;
     }
-    if (message.kind === "answers") this.#inFlight -= message.answers.length;
     this.#resting?.refresh();
     this.#events.onMessage(message);
   }

@@ -1,7 +1,7 @@
 /**
  * The connection on the caller's own thread: for a local disk whose fsync takes less time than waking another
- * thread twice does, while few clients write. The writes of one turn of the event loop share a commit, so that many clients wait for one
- * fsync together all the same.
+ * thread twice does, while few clients write. The writes of one turn of the event loop share a commit, so that
+ * several clients wait for one fsync together all the same.
  */
 import type { Channel, ChannelEvents, Opening } from "./channel.ts";
 import type { Request, StepRequest, WorkerInput } from "./protocol.ts";

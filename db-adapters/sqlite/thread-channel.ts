@@ -1,6 +1,6 @@
 /**
  * The connection in a thread of its own: for rollback journals, where SQLite itself waits for several fsyncs in
- * each commit, and on a network for each read of a page as well.
+ * each commit, and on a network for each read of a page as well; and anywhere while many clients write at once.
  */
 import { getCompileCacheDir } from "node:module";
 import { Worker } from "node:worker_threads";
@@ -39,7 +39,7 @@ async function firstWordOf(worker: Worker): Promise<Message> {
  * A request goes at once when the thread has nothing to do; what is posted while it works crosses together at the
  * end of this turn of the event loop: a message costs more than what is in it.
  */
-class ThreadChannel implements Channel {
+export class ThreadChannel implements Channel {
   readonly #worker: Worker;
   readonly #events: ChannelEvents;
   #waiting: Request[] = [];
@@ -48,6 +48,11 @@ class ThreadChannel implements Channel {
   constructor(worker: Worker, events: ChannelEvents) {
     this.#worker = worker;
     this.#events = events;
+  }
+
+  /** Whether every call was answered. */
+  get isIdle(): boolean {
+    return this.#inFlight === 0;
   }
 
   post(request: Request): void {
@@ -86,7 +91,7 @@ class ThreadChannel implements Channel {
   }
 }
 
-export async function openThread(input: WorkerInput, events: ChannelEvents): Promise<Opening> {
+export async function openThread(input: WorkerInput, events: ChannelEvents): Promise<Opening<ThreadChannel>> {
   // A thread doesn't inherit the main thread's compile cache: without it, stripping types doubles its start.
   const cacheDir = getCompileCacheDir();
   const env = cacheDir === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: cacheDir };

@@ -5,6 +5,7 @@ import {
   leaseFactsOf,
   type NamedRow,
   nameOf,
+  type StackRow,
   type UpdateRow,
   updateOf,
 } from "../rows.ts";
@@ -45,22 +46,26 @@ interface Footing {
   readonly baseVersion: number | null;
 }
 
+function footingOf(stack: Pick<StackRow, "version" | "state_version"> | null): Footing {
+  return { version: stack?.version ?? 0, baseVersion: stack?.state_version ?? null };
+}
+
 /** First start of a real update: takes the stack's lock, the next version and the base. */
 function takeStack(sql: Sql, update: UpdateRow): Footing {
-  const stack = sql.get<{ version: number; state_version: number | null }>(
+  const stack = sql.get<Pick<StackRow, "version" | "state_version">>(
     `update stack set version = version + 1, active_update_id = ?, running_update_id = ? where id = ?
      returning version, state_version`,
     update.id,
     update.id,
     update.stack_id,
   );
-  return { version: stack?.version ?? 0, baseVersion: stack?.state_version ?? null };
+  return footingOf(stack);
 }
 
 /** First start of a dry run: the stack stays as it is. */
 function lookAtStack(sql: Sql, update: UpdateRow): Footing {
   const stack = findStackRow(sql, update.stack_id);
-  return { version: stack?.version ?? 0, baseVersion: stack?.state_version ?? null };
+  return footingOf(stack);
 }
 
 /** A lease for an update that runs from now on, or already did. */
