@@ -8,6 +8,18 @@ import type { Deadlines } from "./jobs/deadlines.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Replayer } from "./services/replayer.ts";
 
+/** A service's own memory of one context: made at its first use, gone with the context. */
+export function perContext<T>(make: () => T): (ctx: Context) => T {
+  const made = new WeakMap<Context, T>();
+  return (ctx) => {
+    const found = made.get(ctx);
+    if (found !== undefined) return found;
+    const fresh = make();
+    made.set(ctx, fresh);
+    return fresh;
+  };
+}
+
 /** What every service is given. Built once by `main.ts` (or by a test); stays this small. */
 export interface Context {
   readonly config: Config;

@@ -3,7 +3,7 @@
  * needs no extra look-up.
  */
 import type { UpdateRef } from "../../db-adapters/contract.ts";
-import type { Context } from "../context.ts";
+import { type Context, perContext } from "../context.ts";
 import { AppError } from "../errors.ts";
 import type { LeaseClaim } from "../rules/access.ts";
 
@@ -13,22 +13,14 @@ export interface UpdateScope {
 }
 
 const SCOPES_MAX = 10_000;
+
 interface Known {
   readonly ref: UpdateRef;
   readonly scope: UpdateScope;
 }
 
 /** By the update's id. */
-const caches = new WeakMap<Context, Map<string, Known>>();
-
-function cacheOf(ctx: Context): Map<string, Known> {
-  let cache = caches.get(ctx);
-  if (cache === undefined) {
-    cache = new Map();
-    caches.set(ctx, cache);
-  }
-  return cache;
-}
+const cacheOf = perContext(() => new Map<string, Known>());
 
 function isSame(a: UpdateRef, b: UpdateRef): boolean {
   return (

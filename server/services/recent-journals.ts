@@ -3,7 +3,7 @@
  * same server does both, and so reads each batch once. The database stays the truth: what is here counts only while
  * it is just as much as the database holds.
  */
-import type { Context } from "../context.ts";
+import { perContext } from "../context.ts";
 import type { JournalEntry } from "../deployment/journal.ts";
 
 /** Memory for one update's batches. */
@@ -99,13 +99,4 @@ function areNew(entries: readonly JournalEntry[], sequenceIds: Set<number>): boo
   return true;
 }
 
-const byContext = new WeakMap<Context, RecentJournals>();
-
-export function recentJournalsOf(ctx: Context): RecentJournals {
-  let journals = byContext.get(ctx);
-  if (journals === undefined) {
-    journals = new RecentJournals();
-    byContext.set(ctx, journals);
-  }
-  return journals;
-}
+export const recentJournalsOf = perContext(() => new RecentJournals());

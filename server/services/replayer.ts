@@ -58,19 +58,13 @@ export function createReplayer(observe: Observe): Replayer {
 }
 
 async function replayInline(job: ReplayJob): Promise<Replayed> {
-  const base = job.base === null ? null : await chunksOf(await job.base.open());
+  const base = job.base === null ? null : await Array.fromAsync(await job.base.open());
   return replayJournal({
     openBase: base === null ? null : () => each(base),
     batches: job.kept ?? (await job.readBatches()),
     cliVersion: job.cliVersion,
     now: job.now,
   });
-}
-
-async function chunksOf(stream: AsyncIterable<Uint8Array>): Promise<readonly Uint8Array[]> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return chunks;
 }
 
 async function* each(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
