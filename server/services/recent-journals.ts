@@ -6,10 +6,10 @@
 import { perContext } from "../context.ts";
 import type { JournalEntry } from "../deployment/journal.ts";
 
-/** Memory for one update's batches. */
-export const JOURNAL_BYTES_MAX = 512 * 1024;
+/** Memory for one update's batches: what is replayed in the request that ends it, and not in a worker. */
+export const JOURNAL_BYTES_MAX = 2 * 1024 * 1024;
 /** Memory for all updates together. */
-const KEPT_BYTES_MAX = 8 * 1024 * 1024;
+const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 /** Updates, those included whose journals are not kept any more. */
 const UPDATES_MAX = 10_000;
 /** What an entry takes beside its bytes, generously. */
@@ -28,6 +28,14 @@ interface Journal {
 
 /** In the order of arrival where that matters; null when what is kept isn't all there is. */
 export type KeptBatches = readonly (readonly JournalEntry[])[] | null;
+
+/**
+ * A batch's plain bytes in memory of their own. Buffers below 32 KiB are views of a pool of 64 KiB, so that ten small
+ * batches would keep as much memory as a large journal, and leave no room for the next.
+ */
+export function keepable(body: Uint8Array): Uint8Array {
+  return body.byteLength * 2 < body.buffer.byteLength ? new Uint8Array(body) : body;
+}
 
 export class RecentJournals {
   /** By update; the one that was written last is at the end. */
@@ -77,7 +85,7 @@ function newJournal(): Journal {
 
 /** The journal with one batch more; given up, and empty, where that can't be kept. */
 function grown(journal: Journal, body: Uint8Array, entries: readonly JournalEntry[]): Journal {
-  // The bytes may be a small view of more memory.
+  // The entries are views of the bytes, and those may be a small view of more memory.
   const heldBytes = journal.heldBytes + body.buffer.byteLength + entries.length * ENTRY_BYTES;
   if (heldBytes > JOURNAL_BYTES_MAX || !areNew(entries, journal.sequenceIds))
     return { ...newJournal(), isGivenUp: true };

@@ -11,7 +11,7 @@ import { type JournalEntry, JournalError, parseJournalBatch } from "../deploymen
 import { AppError } from "../errors.ts";
 import type { LeaseClaim } from "../rules/access.ts";
 import { checkLease, leaseExpired, scopeOf } from "./lease.ts";
-import { JOURNAL_BYTES_MAX, recentJournalsOf } from "./recent-journals.ts";
+import { JOURNAL_BYTES_MAX, keepable, recentJournalsOf } from "./recent-journals.ts";
 import { storeDocument } from "./state.ts";
 
 /** A request's body in both its forms. */
@@ -33,11 +33,12 @@ export function journalPurpose(updateId: string): string {
 export async function appendJournal(
   ctx: Context,
   claim: LeaseClaim,
-  { plain: body, gzip }: PackedBody,
+  { plain, gzip }: PackedBody,
 ): Promise<void> {
   const journals = recentJournalsOf(ctx);
   const { updateId } = claim.ref;
-  const facts = body.byteLength <= JOURNAL_BYTES_MAX && journals.wants(updateId);
+  const facts = plain.byteLength <= JOURNAL_BYTES_MAX && journals.wants(updateId);
+  const body = facts ? keepable(plain) : plain;
   const entries = parseBatch(ctx, body, facts);
   const { stackId } = await scopeOf(ctx, claim.ref);
   if (entries.length === 0) return checkLease(ctx, claim);

@@ -1,5 +1,5 @@
 /** Journal batches over HTTP. That a replay is exact is shown by goldens.test.ts; this is about how they come. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { StackClient } from "../support/client.ts";
 import {
   creation,
@@ -284,6 +284,23 @@ describe("a journal with a checkpoint in between", () => {
     await update.journal([entry(4, KIND.success, { operationID: 2, removeOld: 0 })]);
     await update.complete();
     expect(await namesOf(stack)).toEqual(["b"]);
+  });
+});
+
+describe("a journal that this server has read as it came", () => {
+  it("is not read from the database again for an up of 100", async () => {
+    const stack = await freshStack(server());
+    const names = Array.from({ length: 100 }, (_, i) => `r${i}`);
+    const update = await stack.begin();
+    const read = vi.spyOn(server().ctx.db, "listJournalBatches");
+    const entries = upEntries(stack, names);
+    for (let i = 0; i < entries.length; i += 8) {
+      expect(await update.journal(entries.slice(i, i + 8))).toMatchObject({ status: 204 });
+    }
+    expect(await update.complete()).toMatchObject({ status: 204 });
+    expect(read).not.toHaveBeenCalled();
+    read.mockRestore();
+    expect(await namesOf(stack)).toHaveLength(1 + names.length);
   });
 });
 
