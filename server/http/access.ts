@@ -94,15 +94,16 @@ export function requireLeasePatience(
   requirePatience(guard, req, tokenHash);
 }
 
+const NAME_RULES: readonly (readonly [string, (name: string) => boolean])[] = [
+  ["org", isOwnerName],
+  ["project", isProjectName],
+  ["stack", isStackName],
+  ["updateId", isUpdateId],
+];
+
 /** @throws AppError INVALID_NAME for a path that could never name anything */
 export function checkPathNames(params: Readonly<Record<string, unknown>>): void {
-  const rules: readonly [string, (name: string) => boolean][] = [
-    ["org", isOwnerName],
-    ["project", isProjectName],
-    ["stack", isStackName],
-    ["updateId", isUpdateId],
-  ];
-  for (const [name, isValid] of rules) {
+  for (const [name, isValid] of NAME_RULES) {
     const value = params[name];
     if (value === undefined) continue;
     if (typeof value !== "string" || !isValid(value)) {

@@ -3,6 +3,7 @@
 import type { NextFunction, Request, Response } from "express";
 import type { Context } from "../context.ts";
 import { randomBytesPooled } from "../crypto/random.ts";
+import type { Route } from "./route.ts";
 import { startSpan } from "./tracing.ts";
 
 /** Asked every few seconds: neither worth a line nor a sign that anybody is there. */
@@ -17,7 +18,7 @@ function requestIdOf(req: Request): string {
 
 /** What others note about a request. */
 interface RequestLocals {
-  readonly route?: string;
+  readonly route?: Route;
   readonly errorCode?: string;
   /** The whole answer went out before the request had arrived, and its client may have left since. */
   readonly isAnswered?: boolean;
@@ -39,11 +40,16 @@ export function observeRequests(ctx: Context) {
     const span = startSpan(req.method, path, req.headers.traceparent);
     res.once("close", () => {
       const durationMs = performance.now() - startedMs;
-      const { route = "none", errorCode, isAnswered = false } = res.locals as RequestLocals;
+      const { route, errorCode, isAnswered = false } = res.locals as RequestLocals;
       const status = res.writableFinished || isAnswered ? res.statusCode : 499;
-      ctx.metrics.requests.observe({ method: req.method, route, status }, durationMs / 1000);
+      const pattern = route?.path ?? "none";
+      ctx.metrics.requests.observe({ method: req.method, route: pattern, status }, durationMs / 1000);
       if (errorCode === "INVALID_TOKEN") ctx.metrics.signInFailures.inc();
-      span?.end(route, status);
+      span?.end(pattern, status);
+      const isProbe = PROBES.has(pattern);
+      if (!isProbe) ctx.deadlines.noteRequest(ctx.nowMs());
+      const level = isProbe ? "trace" : route?.isRoutine === true && status < 400 ? "debug" : "info";
+      if (!ctx.log.isLevelEnabled(level)) return;
       const line = {
         reqId: requestId,
         method: req.method,
@@ -51,11 +57,7 @@ export function observeRequests(ctx: Context) {
         status,
         ms: Math.round(durationMs * 10) / 10,
       };
-      if (PROBES.has(route)) ctx.log.trace(line, "request");
-      else {
-        ctx.deadlines.noteRequest(ctx.nowMs());
-        ctx.log.info(errorCode === undefined ? line : { ...line, code: errorCode }, "request");
-      }
+      ctx.log[level](errorCode === undefined ? line : { ...line, code: errorCode }, "request");
     });
     next();
   };

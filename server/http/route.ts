@@ -35,6 +35,8 @@ export interface Route {
   /** Express path; `:org`, `:project`, `:stack` and `:updateId` are checked against the name rules. */
   readonly path: string;
   readonly requirement: Requirement;
+  /** Sent by the hundred while an update runs: one that went well is logged at debug only. */
+  readonly isRoutine?: boolean;
   readonly handle: (deps: RouteDeps, req: Request, res: Response) => Promise<void>;
 }
 
@@ -93,6 +95,11 @@ export function leaseRoute(method: Method, path: string, handler: Handler<LeaseC
   return { method, path, requirement: { kind: "lease" }, handle };
 }
 
+/** What a running update sends over and over. */
+export function routineLeaseRoute(method: Method, path: string, handler: Handler<LeaseClaim>): Route {
+  return { ...leaseRoute(method, path, handler), isRoutine: true };
+}
+
 /** A token that never was this update's; one whose lease has ended is none. */
 function isGuess(error: unknown): boolean {
   if (!(error instanceof AppError) || error.code !== "LEASE_EXPIRED") return false;
@@ -133,7 +140,7 @@ function segmentsOf(path: string): number {
 function addRoutes(router: Router, deps: RouteDeps, routes: readonly Route[]): void {
   for (const route of routes) {
     router[route.method](route.path, (req: Request, res: Response, next: NextFunction) => {
-      res.locals.route = route.path;
+      res.locals.route = route;
       route.handle(deps, req, res).catch(next);
     });
   }

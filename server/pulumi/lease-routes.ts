@@ -3,7 +3,7 @@ import type { Request } from "express";
 import type { Context } from "../context.ts";
 import { readPackedBody, streamBody } from "../http/body.ts";
 import { check, parseJson, readJson, sendEmpty, sendJson } from "../http/json.ts";
-import { leaseRoute, type Route } from "../http/route.ts";
+import { leaseRoute, type Route, routineLeaseRoute } from "../http/route.ts";
 import type { LeaseClaim } from "../rules/access.ts";
 import { appendEvents } from "../services/events.ts";
 import { completeUpdate } from "../services/finish.ts";
@@ -27,32 +27,32 @@ async function bodyOf(ctx: Context, claim: LeaseClaim, req: Request, maxBytes: n
 
 function leaseRoutesAt(path: string): readonly Route[] {
   return [
-    leaseRoute("patch", `${path}/journalentries`, async (ctx, claim, req, res) => {
+    routineLeaseRoute("patch", `${path}/journalentries`, async (ctx, claim, req, res) => {
       await appendJournal(ctx, claim, await bodyOf(ctx, claim, req, ctx.config.journalBatchBytesMax));
       sendEmpty(res);
     }),
-    leaseRoute("post", `${path}/events/batch`, async (ctx, claim, req, res) => {
+    routineLeaseRoute("post", `${path}/events/batch`, async (ctx, claim, req, res) => {
       const body = await bodyOf(ctx, claim, req, ctx.config.eventBatchBytesMax);
       const { events } = check(EventBatch, parseJson(body.plain, ctx.config.jsonDepthMax) ?? {});
       await appendEvents(ctx, claim, events ?? [], body);
       sendEmpty(res);
     }),
-    leaseRoute("post", `${path}/renew_lease`, async (ctx, claim, req, res) => {
+    routineLeaseRoute("post", `${path}/renew_lease`, async (ctx, claim, req, res) => {
       const { duration } = await readJson(req, RenewLease, ctx.config);
       const { expiresMs } = await renewLease(ctx, claim, duration ?? ctx.config.leaseSecondsMax);
       // The same token again: saves and event batches may be in flight with it.
       const token = (req.headers.authorization ?? "").replace(/^update-token\s+/i, "");
       sendJson(res, 200, { token, tokenExpiration: unixSeconds(expiresMs) });
     }),
-    leaseRoute("patch", `${path}/checkpoint`, async (ctx, claim, req, res) => {
+    routineLeaseRoute("patch", `${path}/checkpoint`, async (ctx, claim, req, res) => {
       await saveCheckpoint(ctx, claim, "checkpoint", streamBody(req, ctx.config.checkpointBytesMax));
       sendEmpty(res);
     }),
-    leaseRoute("patch", `${path}/checkpointverbatim`, async (ctx, claim, req, res) => {
+    routineLeaseRoute("patch", `${path}/checkpointverbatim`, async (ctx, claim, req, res) => {
       await saveCheckpoint(ctx, claim, "verbatim", streamBody(req, ctx.config.checkpointBytesMax));
       sendEmpty(res);
     }),
-    leaseRoute("patch", `${path}/checkpointdelta`, async (ctx, claim, req, res) => {
+    routineLeaseRoute("patch", `${path}/checkpointdelta`, async (ctx, claim, req, res) => {
       // A larger one isn't worth it: the CLI answers any refusal with the whole document, which is streamed.
       const { plain } = await bodyOf(ctx, claim, req, ctx.config.journalBatchBytesMax);
       await saveDelta(ctx, claim, plain);

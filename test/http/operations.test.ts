@@ -4,7 +4,8 @@ import { Agent, createServer, get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it, onTestFinished } from "vitest";
+import pino from "pino";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { StackClient, send } from "../support/client.ts";
 import { freshStack } from "../support/journal.ts";
 import { ADMIN_TOKEN, ORG, startTestServer, type TestServer } from "../support/server.ts";
@@ -121,6 +122,7 @@ describe("metrics", () => {
 });
 
 interface Line {
+  readonly level?: number;
   readonly reqId?: string;
   readonly path?: string;
   readonly status?: number;
@@ -185,6 +187,23 @@ describe("a request's id", () => {
 });
 
 describe("the log", () => {
+  it("tells of a save at debug, of one that was refused and of all else at info", async () => {
+    const server = await startTestServer();
+    const stack = await freshStack(server);
+    const update = await stack.begin();
+    expect(await update.journal([begun(1)])).toMatchObject({ status: 204 });
+    expect(await update.journal([begun(0)])).toMatchObject({ status: 400 });
+    expect(await update.complete()).toMatchObject({ status: 204 });
+    const levelOf = async (action: string, status: number) => {
+      const find = () => linesOf(server).find((it) => it.path?.endsWith(action) && it.status === status);
+      return (await vi.waitUntil(find)).level;
+    };
+    expect(await levelOf("/journalentries", 204)).toBe(pino.levels.values.debug);
+    expect(await levelOf("/journalentries", 400)).toBe(pino.levels.values.info);
+    expect(await levelOf("/complete", 204)).toBe(pino.levels.values.info);
+    expect(sumOf(await scrape(server), "statehouse_http_request_seconds_count", "journalentries")).toBe(2);
+  });
+
   it("never has a token, a secret's plaintext or ciphertext, or a key in it", async () => {
     const server = await startTestServer({ env: { STATEHOUSE_METRICS_TOKEN: METRICS_TOKEN } });
     const secrets = new Map<string, string>([["the admin token", ADMIN_TOKEN]]);
