@@ -59,9 +59,13 @@ function exitNow(flush: () => void): never {
   process.exit(1);
 }
 
-/** Docker and Podman leave a mark, and name the container's host after it. */
-function containerName(): string | null {
-  return existsSync("/.dockerenv") || existsSync("/run/.containerenv") ? hostname() : null;
+/**
+ * The container whose files a person reads from outside: Docker and Podman leave a mark, and name the host after it.
+ * Whoever types `npm start` is inside already, as in a development container.
+ */
+export function containerName(env: NodeJS.ProcessEnv, exists: (path: string) => boolean): string | null {
+  if (env.npm_lifecycle_event !== undefined) return null;
+  return exists("/.dockerenv") || exists("/run/.containerenv") ? hostname() : null;
 }
 
 function waitText(config: Config, owner: Owner): string {
@@ -76,5 +80,5 @@ function readyText(config: Config, { prepared, port }: RunningServer): string {
   if (!created.adminToken && !created.encryptionKey && !created.dataDir) {
     return laterRunText({ url, dataDir: config.dataDir, cwd });
   }
-  return firstRunText({ url, cwd, container: containerName(), ...sources });
+  return firstRunText({ url, cwd, container: containerName(process.env, existsSync), ...sources });
 }

@@ -1,7 +1,9 @@
+import { hostname } from "node:os";
 import { expect, it } from "vitest";
 import { readConfig } from "../../server/config/read.ts";
 import { directUrl, shownUrl } from "../../server/config/urls.ts";
 import { firstRunText, laterRunText, type WelcomeFacts } from "../../server/config/welcome.ts";
+import { containerName } from "../../server/serve.ts";
 
 const FACTS: WelcomeFacts = {
   url: "http://localhost:4000",
@@ -36,6 +38,13 @@ it("reads the token of a server in a container from outside", () => {
   const text = firstRunText({ ...FACTS, adminToken, container: "3f2a" });
   expect(text).toContain('PULUMI_ACCESS_TOKEN="$(docker exec 3f2a cat /data/admin.token)"');
   expect(text).toContain("docker exec 3f2a statehouse token create --user ada");
+});
+
+it("takes whoever typed npm start in a container for somebody inside it", () => {
+  const isDocker = (path: string) => path === "/.dockerenv";
+  expect(containerName({}, isDocker)).toBe(hostname());
+  expect(containerName({ npm_lifecycle_event: "start" }, isDocker)).toBeNull();
+  expect(containerName({}, () => false)).toBeNull();
 });
 
 it("does not ask to keep what the settings hold", () => {
