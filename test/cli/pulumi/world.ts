@@ -43,7 +43,7 @@ async function openWorld(env: Env): Promise<World> {
       STATEHOUSE_ADMIN_TOKEN: ADMIN_TOKEN,
       ...env,
     }),
-    log: pino({ level: "info" }, { write: (line: string) => void logLines.push(line) }),
+    log: pino({ level: "debug" }, { write: (line: string) => void logLines.push(line) }),
     isCronOn: false,
     nowMs: () => Date.now() + aheadMs,
   });
