@@ -3,7 +3,10 @@
  * `file://` backend, in turns within one run. The CLI gathers a journal batch for 50 ms unless
  * PULUMI_JOURNALING_BATCH_PERIOD says less, so Statehouse is shown with both.
  *
- *     node bench/cli-up.ts [--sizes 10,100,400] [--runs 3]
+ *     node bench/cli-up.ts [--sizes 10,100,400] [--runs 3] [--parallel 32]
+ *
+ * How much a batch gathers depends on how many steps run at once: `--parallel`, which is four for each processor
+ * unless it is given.
  *
  * The CLI is PULUMI_BIN, or `pulumi` on PATH. The resources are `pulumi:index:Stash`, which do nothing: what is
  * left is the CLI and the state backend. Each `up` is of a new stack and without a preview.
@@ -24,8 +27,11 @@ const { values: options } = parseArgs({
   options: {
     sizes: { type: "string", default: "10,100,400" },
     runs: { type: "string", default: "3" },
+    parallel: { type: "string" },
   },
 });
+
+const PARALLEL = options.parallel === undefined ? [] : ["--parallel", options.parallel];
 
 type Env = Readonly<Record<string, string>>;
 
@@ -92,7 +98,7 @@ async function timeUp(backend: Backend, size: number, stack: string): Promise<nu
   await writeFile(join(dir, "Pulumi.yaml"), program(size));
   await pulumi(backend, dir, ["stack", "init", `${stack}-${backend.label.replaceAll(/\W+/g, "-")}`]);
   const startedMs = performance.now();
-  await pulumi(backend, dir, ["up", "--yes", "--skip-preview"]);
+  await pulumi(backend, dir, ["up", "--yes", "--skip-preview", ...PARALLEL]);
   return performance.now() - startedMs;
 }
 
@@ -137,7 +143,8 @@ async function main(): Promise<void> {
     await openBackend(root, "Statehouse", url, {}),
     await openBackend(root, "Statehouse, batch period 5 ms", url, { PULUMI_JOURNALING_BATCH_PERIOD: "5" }),
   ];
-  console.log(`${describeMachine(machineOf(root))}; median of ${runs} (least to most)\n`);
+  const steps = PARALLEL.length === 0 ? "" : `; ${PARALLEL.join(" ")}`;
+  console.log(`${describeMachine(machineOf(root))}; median of ${runs} (least to most)${steps}\n`);
   for (const backend of backends) await timeUp(backend, 1, "warm");
   for (const size of sizes) {
     for (let run = 0; run < runs; run++) {
