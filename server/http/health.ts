@@ -27,7 +27,7 @@ export function healthRoutes(health: Health): readonly Route[] {
     await ctx.db.ping();
     health.isStorageInDoubt = false;
   };
-  return [
+  const routes = [
     openRoute("get", "/livez", (_ctx, _access, _req, res) => sendJson(res, 200, { status: "ok" })),
     openRoute("get", "/readyz", async (ctx, _access, _req, res) => {
       await ready(ctx);
@@ -45,6 +45,7 @@ export function healthRoutes(health: Health): readonly Route[] {
       res.end(await ctx.metrics.registry.metrics());
     }),
   ];
+  return routes.map((route) => ({ ...route, traffic: "probe" }));
 }
 
 /** @throws AppError LOGIN_REQUIRED | INVALID_TOKEN | TOO_MANY_FAILURES */

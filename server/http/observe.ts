@@ -6,8 +6,6 @@ import { randomBytesPooled } from "../crypto/random.ts";
 import type { Route } from "./route.ts";
 import { startSpan } from "./tracing.ts";
 
-/** Asked every few seconds: neither worth a line nor a sign that anybody is there. */
-const PROBES: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz", "/metrics"]);
 const REQUEST_ID = /^[A-Za-z0-9-]{8,64}$/;
 
 /** A proxy's id is kept when it looks like one, so that one id leads through all logs. */
@@ -30,6 +28,11 @@ function pathOf(req: Request): string {
   return end < 0 ? req.originalUrl : req.originalUrl.slice(0, end);
 }
 
+function levelOf(route: Route | undefined, status: number): "trace" | "debug" | "info" {
+  if (route?.traffic === "probe") return "trace";
+  return route?.traffic === "routine" && status < 400 ? "debug" : "info";
+}
+
 export function observeRequests(ctx: Context) {
   return (req: Request, res: Response, next: NextFunction): void => {
     const startedMs = performance.now();
@@ -46,9 +49,8 @@ export function observeRequests(ctx: Context) {
       ctx.metrics.requests.observe({ method: req.method, route: pattern, status }, durationMs / 1000);
       if (errorCode === "INVALID_TOKEN") ctx.metrics.signInFailures.inc();
       span?.end(pattern, status);
-      const isProbe = PROBES.has(pattern);
-      if (!isProbe) ctx.deadlines.noteRequest(ctx.nowMs());
-      const level = isProbe ? "trace" : route?.isRoutine === true && status < 400 ? "debug" : "info";
+      if (route?.traffic !== "probe") ctx.deadlines.noteRequest(ctx.nowMs());
+      const level = levelOf(route, status);
       if (!ctx.log.isLevelEnabled(level)) return;
       const line = {
         reqId: requestId,

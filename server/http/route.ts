@@ -35,8 +35,11 @@ export interface Route {
   /** Express path; `:org`, `:project`, `:stack` and `:updateId` are checked against the name rules. */
   readonly path: string;
   readonly requirement: Requirement;
-  /** Sent by the hundred while an update runs: one that went well is logged at debug only. */
-  readonly isRoutine?: boolean;
+  /**
+   * What comes too often for a log line each: a `probe` every few seconds, which is no sign that anybody is there
+   * either, and what is `routine` by the hundred while an update runs.
+   */
+  readonly traffic?: "probe" | "routine";
   readonly handle: (deps: RouteDeps, req: Request, res: Response) => Promise<void>;
 }
 
@@ -97,7 +100,7 @@ export function leaseRoute(method: Method, path: string, handler: Handler<LeaseC
 
 /** What a running update sends over and over. */
 export function routineLeaseRoute(method: Method, path: string, handler: Handler<LeaseClaim>): Route {
-  return { ...leaseRoute(method, path, handler), isRoutine: true };
+  return { ...leaseRoute(method, path, handler), traffic: "routine" };
 }
 
 /** A token that never was this update's; one whose lease has ended is none. */

@@ -5,8 +5,9 @@
  */
 import { perContext } from "../context.ts";
 import type { JournalEntry } from "../deployment/journal.ts";
+import { copyOf } from "../deployment/json-text.ts";
 
-/** Memory for one update's batches: what is replayed in the request that ends it, and not in a worker. */
+/** Memory for one update's batches: some more than those take that are replayed here and not in a worker. */
 export const JOURNAL_BYTES_MAX = 2 * 1024 * 1024;
 /** Memory for all updates together. */
 const KEPT_BYTES_MAX = 16 * 1024 * 1024;
@@ -30,11 +31,11 @@ interface Journal {
 export type KeptBatches = readonly (readonly JournalEntry[])[] | null;
 
 /**
- * A batch's plain bytes in memory of their own. Buffers below 32 KiB are views of a pool of 64 KiB, so that ten small
- * batches would keep as much memory as a large journal, and leave no room for the next.
+ * A batch's plain bytes, in memory of their own where they are a small view. Buffers below 32 KiB are views of a pool
+ * of 64 KiB: a few small batches would hold as much memory as a large journal, and leave no room for the next.
  */
 export function keepable(body: Uint8Array): Uint8Array {
-  return body.byteLength * 2 < body.buffer.byteLength ? new Uint8Array(body) : body;
+  return body.byteLength * 2 < body.buffer.byteLength ? copyOf(body) : body;
 }
 
 export class RecentJournals {
